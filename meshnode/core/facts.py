@@ -1,0 +1,238 @@
+"""What happened, as typed facts; logs, metrics and watchers hang on them.
+
+Durations are seconds, peers are peer ids in text, errors are one line of text.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReady:
+    """The node listens, serves and gossips."""
+
+    peer_id: str
+    addrs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLeaving:
+    """The node was asked to stop."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerJoined:
+    """A connection to a peer opened."""
+
+    peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """The last connection to a peer closed."""
+
+    peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A seed address could not be reached; it is tried again after `retry_in_s`."""
+
+    addr: str
+    error: str
+    attempt: int
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDiscovered:
+    """A provider never seen before, or long forgotten, was heard."""
+
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReturned:
+    """A known provider is heard again."""
+
+    provider_id: str
+    gone_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderLost:
+    """A provider is gone: `cause` is `connection`, `silence` or `leaving`."""
+
+    provider_id: str
+    cause: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageStarted:
+    """The last provider is gone."""
+
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutageExtended:
+    """There has been no provider for ten minutes."""
+
+    since_ns: int
+    offline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutageEnded:
+    """A provider is there again."""
+
+    offline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """An upstream failed; it is opened again after `retry_in_s`."""
+
+    source: str
+    error: str
+    attempt: int
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecovered:
+    """An upstream that had failed delivers again."""
+
+    source: str
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceExhausted:
+    """An upstream said that it has nothing more to give."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationRefused:
+    """An upstream gave what must not be published; `count` like it since the last such fact."""
+
+    source: str
+    asset: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A commit failed; what it held waits in memory and is tried again."""
+
+    store: str
+    error: str
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    """Commits succeed again."""
+
+    store: str
+    down_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRestored:
+    """What a start found on disk; damaged rows were left out."""
+
+    quotes: int
+    authors: int
+    damaged: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSetAside:
+    """The database could not be read; it was moved to `moved_to` and a new one begun."""
+
+    store: str
+    error: str
+    moved_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """A peer's envelopes were judged after joining."""
+
+    peer_id: str
+    applied: int
+    refused: int
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpFailed:
+    """A peer could not be asked for what it holds."""
+
+    peer_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMisbehaved:
+    """A peer caused an exception or sent what cannot be; `where` names the guard."""
+
+    peer_id: str
+    where: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Equivocation:
+    """An author signed two different messages under one name."""
+
+    author: str
+    topic: str
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswered:
+    """A peer asked and was answered, or refused with an error code."""
+
+    peer_id: str
+    protocol: str
+    took_s: float
+    error: str | None
+
+
+Fact: TypeAlias = (
+    NodeReady
+    | NodeLeaving
+    | PeerJoined
+    | PeerLost
+    | DialFailed
+    | ProviderDiscovered
+    | ProviderReturned
+    | ProviderLost
+    | OutageStarted
+    | OutageExtended
+    | OutageEnded
+    | SourceFailed
+    | SourceRecovered
+    | SourceExhausted
+    | ObservationRefused
+    | StoreFailed
+    | StoreRecovered
+    | StoreRestored
+    | StoreSetAside
+    | CaughtUp
+    | CatchUpFailed
+    | PeerMisbehaved
+    | Equivocation
+    | QueryAnswered
+)

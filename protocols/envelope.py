@@ -1,0 +1,45 @@
+"""The envelope: a body and its author's signature, sealed once and kept as received."""
+
+from dataclasses import dataclass
+
+from nacl.exceptions import BadSignatureError, CryptoError
+from nacl.signing import SigningKey, VerifyKey
+
+from protocols.codec import decode_body, encode_body, pack_envelope, unpack_envelope
+from protocols.messages import Message
+
+SIGNING_CONTEXT = b"meshprice/1\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One signed message. `raw` is the whole envelope as it was received; it proves itself."""
+
+    raw: bytes
+    body: bytes
+    signature: bytes
+    message: Message
+
+    def is_authentic(self) -> bool:
+        """Whether the signature is its author's, over the bytes received."""
+        try:
+            VerifyKey(self.message.author).verify(SIGNING_CONTEXT + self.body, self.signature)
+        except (BadSignatureError, CryptoError, ValueError):
+            return False
+        return True
+
+
+def open_envelope(raw: bytes) -> Envelope:
+    """Decode an envelope and its body, canonical form and every limit checked; not the signature.
+
+    Raises Malformed, and nothing else, whatever the bytes are.
+    """
+    body, signature = unpack_envelope(raw)
+    return Envelope(raw, body, signature, decode_body(body))
+
+
+def seal(message: Message, key: SigningKey) -> Envelope:
+    """Sign a message of our own. Raises Malformed for a message that no receiver would take."""
+    body = encode_body(message)
+    signature = key.sign(SIGNING_CONTEXT + body).signature
+    return Envelope(pack_envelope(body, signature), body, signature, message)

@@ -1,0 +1,77 @@
+"""Names: peer ids and the keys inside them, networks, topics, stream protocols."""
+
+import re
+from enum import Enum
+
+from protocols.errors import Malformed
+
+KEY_BYTES = 32
+# An Ed25519 peer id is the identity multihash (00) of 36 bytes (24): a protobuf of key type 1
+# (08 01) and the 32 bytes of the key (12 20).
+_ID_PREFIX = bytes.fromhex("002408011220")
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_NETWORK = re.compile(r"[a-z0-9-]{1,32}")
+
+DEFAULT_NETWORK = "main"
+STATUS_PROTOCOL = "/meshprice/status/1.0.0"
+PRICES_PROTOCOL = "/meshprice/prices/1.0.0"
+WATCH_PROTOCOL = "/meshprice/watch/1.0.0"
+
+
+class Topic(Enum):
+    """The two topics of a network; each numbers its messages for itself."""
+
+    PRICES = "prices"
+    PRESENCE = "presence"
+
+    def on(self, network: str) -> str:
+        """The topic's name on the wire, such as `/meshprice/main/prices/1`."""
+        return f"/meshprice/{network}/{self.value}/1"
+
+
+def is_network(name: str) -> bool:
+    """Whether the whole string may name a network."""
+    return _NETWORK.fullmatch(name) is not None
+
+
+def peer_id_bytes(key: bytes) -> bytes:
+    """The binary peer id (38 bytes) of a raw Ed25519 public key (32 bytes)."""
+    if len(key) != KEY_BYTES:
+        raise Malformed(f"an Ed25519 public key has {KEY_BYTES} bytes, not {len(key)}")
+    return _ID_PREFIX + key
+
+
+def key_from_id_bytes(raw: bytes) -> bytes:
+    """The raw public key inside a binary peer id.
+
+    Raises Malformed for an id of another key type or a hashed one: it contains no Ed25519 key.
+    """
+    if len(raw) != len(_ID_PREFIX) + KEY_BYTES or not raw.startswith(_ID_PREFIX):
+        raise Malformed("not the peer id of an Ed25519 key")
+    return raw[len(_ID_PREFIX) :]
+
+
+def peer_id(key: bytes) -> str:
+    """The peer id (`12D3KooW…`) of a raw Ed25519 public key."""
+    raw = peer_id_bytes(key)
+    number = int.from_bytes(raw, "big")
+    digits: list[str] = []
+    while number:
+        number, digit = divmod(number, 58)
+        digits.append(_BASE58[digit])
+    zeros = len(raw) - len(raw.lstrip(b"\0"))
+    return "1" * zeros + "".join(reversed(digits))
+
+
+def key_from_peer_id(text: str) -> bytes:
+    """The raw public key inside a peer id in base58. Raises Malformed."""
+    if len(text) > 64:
+        raise Malformed("not a peer id: too long")
+    number = 0
+    for char in text:
+        digit = _BASE58.find(char)
+        if digit < 0:
+            raise Malformed(f"not a peer id: {char!r} is no base58 digit")
+        number = number * 58 + digit
+    zeros = len(text) - len(text.lstrip("1"))
+    return key_from_id_bytes(b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big"))

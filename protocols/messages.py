@@ -1,0 +1,114 @@
+"""What a body can say: price updates, presence, and the reserved kinds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
+
+from protocols.ids import Topic
+from protocols.quotes import Quote
+
+# What msgpack can hold on this wire; reserved payloads are carried without being understood.
+Value: TypeAlias = "bool | int | str | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
+
+
+class Kind(IntEnum):
+    """The kinds of message that have a name; 3 to 31 are reserved and relayed, not applied."""
+
+    PRICES = 1
+    PRESENCE = 2
+    SUSPICION = 3
+    EQUIVOCATION = 4
+    PROVIDER_LIST = 5
+    SOURCE_TURN = 6
+
+
+class Role(IntEnum):
+    """What a node says it is."""
+
+    CONSUMER = 0
+    PROVIDER = 1
+
+
+class Presence(IntEnum):
+    """What a node says of its own state."""
+
+    ACTIVE = 1
+    LEAVING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class PriceUpdate:
+    """1 to 1000 quotes, at most one an asset (kind 1)."""
+
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceUpdate:
+    """A node says that it is there, or that it leaves (kind 2).
+
+    `addrs` are multiaddrs without `/p2p`, `assets` how many it provides; `ttl_ms` is information.
+    """
+
+    role: Role
+    state: Presence
+    interval_ms: int
+    ttl_ms: int
+    addrs: tuple[str, ...]
+    agent: str
+    assets: int
+    extra: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A kind this version does not know: its form is checked, it is relayed, not applied."""
+
+    kind: int
+    fields: tuple[Value, ...]
+
+
+Payload: TypeAlias = PriceUpdate | PresenceUpdate | Reserved
+
+
+class Name(NamedTuple):
+    """What makes a message unique: who said it, where, and its number there."""
+
+    author: bytes
+    topic: Topic
+    epoch: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A decoded body. `author` is a raw Ed25519 key, `issued_ns` Unix time by its clock."""
+
+    network: str
+    author: bytes
+    epoch: int
+    seq: int
+    issued_ns: int
+    payload: Payload
+
+    @property
+    def kind(self) -> int:
+        """The number of the message's kind."""
+        match self.payload:
+            case PriceUpdate():
+                return Kind.PRICES
+            case PresenceUpdate():
+                return Kind.PRESENCE
+            case Reserved(kind=kind):
+                return kind
+
+    @property
+    def topic(self) -> Topic:
+        """The topic this kind of message belongs on."""
+        return Topic.PRICES if isinstance(self.payload, PriceUpdate) else Topic.PRESENCE
+
+    @property
+    def name(self) -> Name:
+        """The message's name, which no other message of its author may bear."""
+        return Name(self.author, self.topic, self.epoch, self.seq)
