@@ -1,0 +1,102 @@
+"""The two topics of one network: what is taken in, and what is said."""
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import trio
+
+from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
+from meshnode.errors import PublishRefused
+from meshnode.ports import GossipStatistics, Judge
+from protocols.ids import Topic
+
+if TYPE_CHECKING:
+    from meshnode.adapters.libp2p.pubsub import MeshPubsub
+
+
+class Intake:
+    """Judges gossip messages, queues the accepted, counts all.
+
+    At most `inbound_max` accepted messages wait; beyond, a message is ignored as busy before it is
+    judged, hence before its name is marked: it may come again.
+    """
+
+    def __init__(self, network: str, judge: Judge, inbound_max: int) -> None:
+        self.topics = {topic.on(network): topic for topic in Topic}
+        self._judge = judge
+        self._inbound_max = inbound_max
+        # The bound is kept by asking `is_full` before judging: a full channel would lose a message
+        # whose name is marked already.
+        self._sender, self._receiver = trio.open_memory_channel[Accepted](math.inf)
+        self.accepted = 0
+        self.ignored: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+
+    def is_full(self) -> bool:
+        """Whether no more may be accepted for now."""
+        return self.queued() >= self._inbound_max
+
+    def queued(self) -> int:
+        """How many accepted messages wait."""
+        return self._receiver.statistics().current_buffer_used
+
+    def judge(self, topic: str, key: bytes, data: bytes) -> Verdict:
+        """Judge a message of one of our topics; an accepted one is queued."""
+        verdict = self._judge(self.topics[topic], key, data)
+        if isinstance(verdict, Accepted):
+            self._sender.send_nowait(verdict)
+        return self.count(verdict)
+
+    def count(self, verdict: Verdict) -> Verdict:
+        """Count a verdict and return it."""
+        match verdict:
+            case Accepted():
+                self.accepted += 1
+            case Ignored(reason=reason):
+                self.ignored[reason.value] += 1
+            case Rejected(reason=reason):
+                self.rejected[reason.value] += 1
+        return verdict
+
+    async def receive(self) -> Accepted:
+        """The next accepted message."""
+        return await self._receiver.receive()
+
+
+class MeshGossip:
+    """The port's Gossip over GossipSub."""
+
+    def __init__(self, pubsub: "MeshPubsub", intake: Intake, network: str) -> None:
+        self._pubsub = pubsub
+        self._intake = intake
+        self._network = network
+
+    async def publish(self, topic: Topic, data: bytes) -> None:
+        """Say something. Raises PublishRefused where we ourselves would not accept it."""
+        match await self._pubsub.say(topic.on(self._network), data):
+            case Accepted():
+                return
+            case Ignored(reason=reason) | Rejected(reason=reason):
+                raise PublishRefused(reason.value)
+            case None:
+                raise PublishRefused(Reason.KNOWN.value)
+
+    async def receive(self) -> Accepted:
+        """The next accepted message of either topic, our own included."""
+        return await self._intake.receive()
+
+    async def flush(self) -> None:
+        """Wait until what was published has been handed to the network; the caller's deadline."""
+        await self._pubsub.flush()
+
+    def statistics(self) -> GossipStatistics:
+        """What went through."""
+        return GossipStatistics(
+            accepted=self._intake.accepted,
+            ignored=dict(self._intake.ignored),
+            rejected=dict(self._intake.rejected),
+            dropped_inbound=self._intake.ignored[Reason.BUSY.value],
+            dropped_outbound=self._pubsub.router.dropped_messages,
+            queued=self._intake.queued(),
+        )

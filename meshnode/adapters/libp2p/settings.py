@@ -1,0 +1,140 @@
+"""Every setting of the library that we decide, with its reason beside it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import time_ns
+from typing import Any
+
+from libp2p.custom_types import TProtocol
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection import swarm_connection
+from libp2p.pubsub.score import ScoreParams, TopicScoreParams
+
+from protocols.ids import DEFAULT_NETWORK
+
+# --- connections ----------------------------------------------------------------------------
+
+DIAL_TIMEOUT_S = 5.0
+HANDSHAKE_TIMEOUT_S = 5.0  # half-open connections hold a slot no longer
+STREAM_TIMEOUT_S = 5.0  # opening a stream, its protocol negotiated
+LINGER_S = 1.0  # how long an answered stream waits for its peer to close, before it is reset
+FAREWELL_S = 1.0  # for peers to read our last messages
+CLOSE_CONNECTION_S = 1.0  # saying goodbye; after that the socket is closed under the peer
+CLOSE_S = 3.0  # leaving altogether, hung peers or not
+
+# Who pings, and drops a peer that does not answer, is a service, for every kind of mesh: the
+# library's health monitor pings one peer after the other, and a frozen one holds up all checks.
+PING_TIMEOUT_S = 10.0
+PING_BYTES = 32
+
+INBOUND_STREAMS_PER_PEER_MAX = 32  # every protocol together, negotiation included; more are reset
+CONNECTION_EVENTS_MAX = 1024  # one a peer, its latest state; the oldest goes, and is counted
+
+# --- gossip ---------------------------------------------------------------------------------
+
+MESHSUB_PROTOCOLS = (
+    TProtocol("/meshsub/1.2.0"),
+    TProtocol("/meshsub/1.1.0"),
+    TProtocol("/meshsub/1.0.0"),
+)
+
+HEARTBEAT_S = 1  # the library's 120 s leaves a node without neighbours for two minutes
+DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8
+PRUNE_BACK_OFF_S = 5  # with 60 s, a node whose neighbours all pruned it hears nothing for a minute
+UNSUBSCRIBE_BACK_OFF_S = 1
+IDONTWANT_BYTES_MIN = 1024  # below, the announcement costs more than the duplicate it saves
+IDONTWANT_MAX = 1000  # ids a peer and heartbeat; the library's 10 forgets most of them
+
+OUTBOUND_RPCS_PER_PEER_MAX = 256  # the newest is dropped and counted; the library's 32 is a burst
+INBOUND_MAX = 4096  # accepted messages waiting for `receive`; then new ones are refused as busy
+SEEN_MAX = 65_536
+SEEN_TTL_S = 120.0
+
+RPC_BYTES_MAX = 1024 * 1024
+RPC_DEADLINE_S = 10.0  # from a frame's first byte to its last
+MESSAGES_PER_RPC_MAX = 1000
+SUBSCRIPTIONS_PER_RPC_MAX = 16
+MESSAGE_IDS_PER_RPC_MAX = 2000
+CONTROLS_PER_RPC_MAX = 64  # GRAFT and PRUNE each
+
+# A peer is dropped when it relayed more than so many messages that it should have rejected, each
+# forgotten by a tenth a heartbeat: an honest relay has none.
+REJECTIONS_MAX = 20.0
+REJECTIONS_DECAY = 0.9
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """What differs from node to node.
+
+    `listen` and `announce` are multiaddrs without `/p2p`; where `announce` is given, it is told to
+    peers instead of the addresses listened on. `transports` replaces TCP by others of the library's
+    ITransport (a simulator's). `first_seqno` gives the number before that of our first gossip
+    message; it must never go back, or peers take us for a replay.
+    """
+
+    network: str = DEFAULT_NETWORK
+    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)
+    announce: tuple[str, ...] = ()
+    peers_max: int = 50
+    inbound_max: int = INBOUND_MAX
+    gossip: bool = True
+    transports: Sequence[Any] | None = None
+    first_seqno: Callable[[], int] = time_ns
+
+
+def connection_config(settings: MeshSettings) -> ConnectionConfig:
+    """Limits on connections; the library's own watermarks and health checks are left unused."""
+    return ConnectionConfig(
+        max_connections=settings.peers_max,
+        # None is reserved, none is dialled to fill up: we dial what we were told to.
+        min_connections=0,
+        low_watermark=0,
+        high_watermark=settings.peers_max,
+        dial_timeout=DIAL_TIMEOUT_S,
+        inbound_upgrade_timeout=HANDSHAKE_TIMEOUT_S,
+        outbound_upgrade_timeout=HANDSHAKE_TIMEOUT_S,
+        outbound_stream_protocol_negotiation_timeout=STREAM_TIMEOUT_S,
+        inbound_stream_protocol_negotiation_timeout=STREAM_TIMEOUT_S,
+    )
+
+
+def retry_config() -> RetryConfig:
+    """No retries here: whoever dials has its own back-off."""
+    return RetryConfig(max_retries=0)
+
+
+def router_options() -> dict[str, Any]:
+    """The arguments of GossipSub."""
+    return {
+        "protocols": MESHSUB_PROTOCOLS,
+        "degree": DEGREE,
+        "degree_low": DEGREE_LOW,
+        "degree_high": DEGREE_HIGH,
+        "heartbeat_interval": HEARTBEAT_S,
+        "prune_back_off": PRUNE_BACK_OFF_S,
+        "unsubscribe_back_off": UNSUBSCRIBE_BACK_OFF_S,
+        "max_idontwant_messages": IDONTWANT_MAX,
+        "adaptive_gossip_enabled": False,  # would stretch the heartbeat again
+        "spam_protection_enabled": False,  # silently unrelayed beyond 10 messages a second
+        "eclipse_protection_enabled": False,  # by IP address: meaningless on one machine or site
+        "score_params": ScoreParams(
+            p4_invalid_messages=TopicScoreParams(
+                weight=1.0, cap=10 * REJECTIONS_MAX, decay=REJECTIONS_DECAY
+            ),
+            graylist_threshold=-REJECTIONS_MAX,
+        ),
+    }
+
+
+def route_logging() -> None:
+    """Let everything the library logs go through the logger `libp2p`, and nowhere by itself.
+
+    It leaves that logger without a handler, so that warnings would go to stderr, and one module
+    calls the root logger, which would configure logging for the whole process.
+    """
+    logger = logging.getLogger("libp2p")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    swarm_connection.logging = logging.getLogger("libp2p.network.swarm_connection")

@@ -1,0 +1,264 @@
+"""The few interfaces that have two implementations: the real thing, and one for virtual time."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from meshnode.core.facts import Fact
+from meshnode.core.records import Batch as Batch
+from meshnode.core.records import EnvelopeKey as EnvelopeKey
+from meshnode.core.records import Mark as Mark
+from meshnode.core.records import Restored as Restored
+from meshnode.core.records import StoredQuote as StoredQuote
+from meshnode.core.verdicts import Accepted, Verdict
+from protocols.ids import Topic
+
+if TYPE_CHECKING:
+    # The outdated stubs of trio that come with libp2p hide trio's own type.
+    from trio_typing import TaskStatus as TaskStatus
+else:
+    from trio import TaskStatus as TaskStatus
+
+# --- gossip ---------------------------------------------------------------------------------
+
+# Given the topic, the public key that the gossip message came from, and its data. Total: it never
+# raises. An accepted name is marked before it returns, so it is asked once a message.
+Judge: TypeAlias = Callable[[Topic, bytes, bytes], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class GossipStatistics:
+    """Counts since the start, and queues as they are now."""
+
+    accepted: int
+    ignored: dict[str, int]
+    rejected: dict[str, int]
+    dropped_inbound: int
+    dropped_outbound: int
+    queued: int
+
+
+class Gossip(Protocol):
+    """The two topics of one network."""
+
+    async def publish(self, topic: Topic, data: bytes) -> None:
+        """Say something: it is judged and received like any other message, then sent.
+
+        Raises PublishRefused for what is not accepted; it was not sent either.
+        """
+        ...
+
+    async def receive(self) -> Accepted:
+        """The next accepted message of either topic, our own included."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until what was published has been handed to the network; the caller's deadline."""
+        ...
+
+    def statistics(self) -> GossipStatistics:
+        """What went through."""
+        ...
+
+
+# --- mesh -----------------------------------------------------------------------------------
+
+
+class Stream(Protocol):
+    """A stream with one peer, bytes both ways."""
+
+    @property
+    def peer_id(self) -> str:
+        """Who is at the other end, authenticated."""
+        ...
+
+    async def read(self, max_bytes: int) -> bytes:
+        """At least one byte, or `b""` when the peer has closed its side. Raises StreamBroken."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Send all of it. Raises StreamBroken."""
+        ...
+
+    async def close(self) -> None:
+        """Say that nothing more will be written; never raises."""
+        ...
+
+    async def reset(self) -> None:
+        """End both directions at once; never raises."""
+        ...
+
+
+StreamHandler: TypeAlias = Callable[[Stream], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedPeer:
+    """A peer with an open connection. `addrs` without `/p2p`; `rtt_ms` None until measured."""
+
+    peer_id: str
+    addrs: tuple[str, ...]
+    rtt_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """The first connection to a peer opened."""
+
+    peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDisconnected:
+    """The last connection to a peer closed."""
+
+    peer_id: str
+
+
+ConnectionEvent: TypeAlias = PeerConnected | PeerDisconnected
+
+
+class Mesh(Protocol):
+    """Our host in the peer-to-peer network."""
+
+    @property
+    def peer_id(self) -> str:
+        """Our own id."""
+        ...
+
+    @property
+    def gossip(self) -> Gossip:
+        """The network's topics."""
+        ...
+
+    def addrs(self) -> tuple[str, ...]:
+        """Where we listen (or are announced), each ending in `/p2p/<our id>`."""
+        ...
+
+    def peers(self) -> tuple[ConnectedPeer, ...]:
+        """The peers connected now."""
+        ...
+
+    def serve(self, protocol: str, handler: StreamHandler) -> None:
+        """Answer a stream protocol. An exception of the handler resets its stream, no more."""
+        ...
+
+    async def listen(self) -> None:
+        """Let peers in. Once, after everything is served that they may ask for.
+
+        Raises ConfigError for an address that cannot be listened on.
+        """
+        ...
+
+    async def connect(self, addr: str) -> str:
+        """Dial an address that ends in `/p2p/<id>`; returns the id. Raises PeerUnreachable."""
+        ...
+
+    async def disconnect(self, peer_id: str) -> None:
+        """Close every connection to a peer; never raises."""
+        ...
+
+    async def open_stream(self, peer_id: str, protocol: str) -> Stream:
+        """A new stream to a connected peer; reset it, unless it was closed and read to its end.
+
+        Raises PeerUnreachable.
+        """
+        ...
+
+    async def ping(self, peer_id: str) -> float:
+        """The round-trip time in seconds. Raises PeerUnreachable."""
+        ...
+
+    async def next_connection_event(self) -> ConnectionEvent:
+        """Wait for a peer to come or go."""
+        ...
+
+
+# --- store ----------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """Where a node keeps what it must not forget."""
+
+    async def load(self) -> Restored:
+        """Everything that was committed. Raises StoreUnavailable."""
+        ...
+
+    async def begin_epoch(self, now_s: int) -> int:
+        """Our own next epoch, max(stored + 1, now_s), committed before it is returned.
+
+        Raises StoreUnavailable.
+        """
+        ...
+
+    async def commit(self, batch: Batch) -> None:
+        """Write a batch in one transaction. Raises StoreUnavailable, and then wrote nothing."""
+        ...
+
+    async def prune(self, now_ns: int) -> int:
+        """Delete history beyond its retention, in small steps; returns how many ticks went."""
+        ...
+
+    async def history(self, asset: str, limit: int) -> Sequence[StoredQuote]:
+        """The newest ticks of an asset, newest received first. Raises StoreUnavailable."""
+        ...
+
+
+# --- sources --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A price as an upstream gave it, not yet checked. `observed_ns` is Unix time."""
+
+    asset: str
+    price: Decimal
+    observed_ns: int
+    half_width: Decimal | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+class Source(Protocol):
+    """An upstream. Opened again after each failure."""
+
+    @property
+    def name(self) -> str:
+        """What the operator called it."""
+        ...
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Observation]]]:
+        """Observations as they come, in batches; the iterator ends when the source is exhausted.
+
+        Raises SourceUnavailable, on entering or while iterating.
+        """
+        ...
+
+
+# --- clock, observer ------------------------------------------------------------------------
+
+
+class WallClock(Protocol):
+    """Unix time. Durations come from trio's clock, never from this one."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the Unix epoch."""
+        ...
+
+
+class Observer(Protocol):
+    """Whoever wants to know: logs, metrics, tests."""
+
+    def observe(self, fact: Fact) -> None:
+        """Take note of a fact; quick, and never raises."""
+        ...
+
+
+
+class Service(Protocol):
+    """A loop of the node: nothing starts in its constructor."""
+
+    async def run(self, *, task_status: TaskStatus[None] = ...) -> None:
+        """Work until cancelled; says that it has started once others may rely on it."""
+        ...

@@ -1,0 +1,395 @@
+"""What every implementation of the ports Mesh, Gossip and Stream keeps."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from itertools import pairwise
+from typing import Protocol, TypeAlias
+
+import pytest
+import trio
+
+from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
+from meshnode.errors import PeerUnreachable, PublishRefused, StreamBroken
+from meshnode.ports import Judge, Mesh, PeerConnected, PeerDisconnected, Stream
+from protocols.envelope import Envelope
+from protocols.ids import Topic, key_from_peer_id
+from protocols.limits import STREAMS_PER_PEER_MAX
+from protocols.messages import Message, Reserved
+from simulations.model_mesh import ModelNetwork, open_model_mesh, open_network
+from tests.adapters.libp2p.world import Facts, LibP2PWorld, seed_of
+
+ECHO = "/test/echo/1.0.0"
+DEADLINE_S = 8.0
+
+
+class World(Protocol):
+    """Nodes that can reach each other. A name stands for a key: the same one, the same id."""
+
+    def node(self, name: str, judge: Judge = ...) -> AbstractAsyncContextManager[Mesh]: ...
+
+
+def accept(topic: Topic, key: bytes, data: bytes) -> Verdict:
+    message = Message("test", key, 1, 1, 0, Reserved(31, ()))
+    return Accepted(Envelope(data, b"", b"", message))
+
+
+OpenWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[World]]
+
+
+@asynccontextmanager
+async def libp2p() -> AsyncIterator[World]:
+    yield LibP2PWorld()
+
+
+class ModelWorld:
+    """Nodes of the simulations' network, in real time here."""
+
+    def __init__(self, network: ModelNetwork) -> None:
+        self._network = network
+
+    @asynccontextmanager
+    async def node(self, name: str, judge: Judge = accept) -> AsyncIterator[Mesh]:
+        async with open_model_mesh(
+            self._network, key_seed=seed_of(name), judge=judge, observer=Facts()
+        ) as mesh:
+            await mesh.listen()
+            yield mesh
+
+
+@asynccontextmanager
+async def model() -> AsyncIterator[World]:
+    async with open_network(delay_s=0.002) as network:
+        yield ModelWorld(network)
+
+
+@pytest.fixture(params=[libp2p, model])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    open_world: OpenWorld = request.param
+    async with open_world() as made:
+        yield made
+
+
+def unless(word: bytes, verdict: Verdict) -> Judge:
+    def judge(topic: Topic, key: bytes, data: bytes) -> Verdict:
+        return verdict if data.startswith(word) else accept(topic, key, data)
+
+    return judge
+
+
+async def heard(mesh: Mesh) -> bytes:
+    with trio.fail_after(DEADLINE_S):
+        return (await mesh.gossip.receive()).envelope.raw
+
+
+async def echo(stream: Stream) -> None:
+    while data := await stream.read(1000):
+        await stream.write(data)
+
+
+async def read_all(stream: Stream) -> bytes:
+    received = b""
+    with trio.fail_after(DEADLINE_S):
+        while data := await stream.read(1000):
+            received += data
+    return received
+
+
+async def connected(stack: AsyncExitStack, world: World, *names: str) -> list[Mesh]:
+    """Nodes in a line, each connected to the next."""
+    meshes = [await stack.enter_async_context(world.node(name, accept)) for name in names]
+    for left, right in pairwise(meshes):
+        assert await left.connect(right.addrs()[0]) == right.peer_id
+    return meshes
+
+
+# --- gossip ---------------------------------------------------------------------------------
+
+
+async def test_two_nodes_hear_each_other_and_themselves(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        await alice.gossip.publish(Topic.PRICES, b"from alice")
+        assert await heard(alice) == await heard(bob) == b"from alice"
+        await bob.gossip.publish(Topic.PRESENCE, b"from bob")
+        assert await heard(alice) == await heard(bob) == b"from bob"
+        assert bob.gossip.statistics().accepted == 2
+
+
+async def test_a_judge_is_told_topic_and_author(world: World) -> None:
+    judged: list[tuple[Topic, bytes, bytes]] = []
+
+    def note(topic: Topic, key: bytes, data: bytes) -> Verdict:
+        judged.append((topic, key, data))
+        return accept(topic, key, data)
+
+    async with world.node("alice", accept) as alice, world.node("bob", note) as bob:
+        await alice.connect(bob.addrs()[0])
+        await alice.gossip.publish(Topic.PRESENCE, b"here")
+        await heard(bob)
+        assert judged == [(Topic.PRESENCE, key_from_peer_id(alice.peer_id), b"here")]
+
+
+async def test_a_message_crosses_a_node_in_the_middle_both_ways(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob, carol = await connected(stack, world, "alice", "bob", "carol")
+        await alice.gossip.publish(Topic.PRICES, b"to carol")
+        assert await heard(carol) == await heard(bob) == b"to carol"
+        await carol.gossip.publish(Topic.PRICES, b"to alice")
+        assert await heard(alice) == b"to carol"
+        assert await heard(alice) == await heard(bob) == b"to alice"
+
+
+@pytest.mark.parametrize("verdict", [Ignored(Reason.NOT_ALLOWED), Rejected(Reason.BAD_SIGNATURE)])
+async def test_what_the_middle_does_not_accept_ends_there(world: World, verdict: Verdict) -> None:
+    async with (
+        world.node("alice", accept) as alice,
+        world.node("bob", unless(b"bad", verdict)) as bob,
+        world.node("carol", accept) as carol,
+    ):
+        await alice.connect(bob.addrs()[0])
+        await bob.connect(carol.addrs()[0])
+        await alice.gossip.publish(Topic.PRICES, b"bad")
+        await alice.gossip.publish(Topic.PRICES, b"good")
+        assert await heard(bob) == await heard(carol) == b"good"
+        statistics = bob.gossip.statistics()
+        counts = statistics.ignored | statistics.rejected
+        assert counts == {verdict.reason.value: 1}  # type: ignore[union-attr]  # never Accepted
+
+
+async def test_what_we_said_last_outlives_us(world: World) -> None:
+    said = [b"%d" % number for number in range(30)]
+    async with world.node("bob", accept) as bob:
+        async with world.node("alice", accept) as alice:
+            await alice.connect(bob.addrs()[0])
+            await alice.gossip.publish(Topic.PRESENCE, b"here")
+            await heard(bob)
+            for data in said:
+                await alice.gossip.publish(Topic.PRESENCE, data)
+            with trio.fail_after(DEADLINE_S):
+                await alice.gossip.flush()
+        assert sorted([await heard(bob) for _ in said]) == sorted(said)
+
+
+async def test_what_we_would_not_accept_we_do_not_say(world: World) -> None:
+    async with world.node("alice", unless(b"old", Ignored(Reason.TOO_OLD))) as alice:
+        with pytest.raises(PublishRefused) as refused:
+            await alice.gossip.publish(Topic.PRICES, b"old")
+        assert refused.value.reason == "too_old"
+
+
+async def test_a_node_that_comes_back_under_its_name_loses_nothing(world: World) -> None:
+    async with world.node("bob", accept) as bob:
+        for life in (b"first", b"second", b"third"):
+            async with world.node("alice", accept) as alice:
+                with trio.fail_after(3):
+                    await alice.connect(bob.addrs()[0])
+                    said = [b"%s life %d" % (life, number) for number in range(20)]
+                    for data in said:
+                        await alice.gossip.publish(Topic.PRICES, data)
+                    assert sorted([await heard(bob) for _ in said]) == sorted(said)
+                    await bob.gossip.publish(Topic.PRICES, b"welcome")
+                    await heard(bob)
+                    while await heard(alice) != b"welcome":
+                        pass
+
+
+# --- streams --------------------------------------------------------------------------------
+
+
+async def test_a_stream_carries_bytes_both_ways(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, echo)
+        stream = await alice.open_stream(bob.peer_id, ECHO)
+        assert stream.peer_id == bob.peer_id
+        for data in (b"one", b"two"):
+            await stream.write(data)
+            assert await stream.read(100) == data
+        await stream.close()
+        assert await stream.read(100) == b""
+
+
+async def test_who_closes_its_side_still_reads(world: World) -> None:
+    async def answer(stream: Stream) -> None:
+        question = await read_all(stream)
+        await stream.write(question.upper() + b" by " + stream.peer_id.encode())
+
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, answer)
+        stream = await alice.open_stream(bob.peer_id, ECHO)
+        await stream.write(b"who asks")
+        await stream.close()
+        assert await read_all(stream) == b"WHO ASKS by " + alice.peer_id.encode()
+
+
+async def test_a_large_answer_arrives_whole(world: World) -> None:
+    answer = bytes(range(256)) * 4096
+
+    async def reply(stream: Stream) -> None:
+        await stream.write(answer)
+
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, reply)
+        stream = await alice.open_stream(bob.peer_id, ECHO)
+        await stream.close()
+        assert await read_all(stream) == answer
+
+
+async def test_an_exception_of_a_handler_resets_its_stream_only(world: World) -> None:
+    async def fail(stream: Stream) -> None:
+        await stream.read(100)
+        raise ZeroDivisionError("a bug")
+
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve("/test/fail/1.0.0", fail)
+        bob.serve(ECHO, echo)
+        healthy = await alice.open_stream(bob.peer_id, ECHO)
+        broken = await alice.open_stream(bob.peer_id, "/test/fail/1.0.0")
+        await broken.write(b"go")
+        with pytest.raises(StreamBroken):
+            await read_all(broken)
+        await healthy.write(b"still here")
+        assert await healthy.read(100) == b"still here"
+        await healthy.reset()
+
+
+async def test_a_reset_is_no_end(world: World) -> None:
+    async def hang_up(stream: Stream) -> None:
+        await stream.read(100)
+        await stream.write(b"half an ans")
+        await stream.reset()
+
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, hang_up)
+        stream = await alice.open_stream(bob.peer_id, ECHO)
+        await stream.write(b"question")
+        with pytest.raises(StreamBroken):
+            await read_all(stream)
+
+
+async def test_a_peer_has_few_streams_at_a_time(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, echo)
+        streams = [await alice.open_stream(bob.peer_id, ECHO) for _ in range(STREAMS_PER_PEER_MAX)]
+        for stream in streams:
+            await stream.write(b"hold")
+            assert await stream.read(100) == b"hold"
+        with pytest.raises((StreamBroken, PeerUnreachable)):  # reset, be it while it opens
+            await read_all(await alice.open_stream(bob.peer_id, ECHO))
+        await streams[0].close()
+        await read_all(streams[0])
+        again = await alice.open_stream(bob.peer_id, ECHO)
+        await again.write(b"room again")
+        assert await again.read(100) == b"room again"
+        for stream in (*streams[1:], again):
+            await stream.reset()
+
+
+async def test_a_stream_to_nobody_is_unreachable(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, echo)
+        with pytest.raises(PeerUnreachable):
+            await alice.open_stream(bob.peer_id, "/test/unknown/1.0.0")
+        await alice.disconnect(bob.peer_id)
+        with pytest.raises(PeerUnreachable):  # its address is known, but nobody said to dial it
+            await alice.open_stream(bob.peer_id, ECHO)
+
+
+# --- connections ----------------------------------------------------------------------------
+
+
+async def test_coming_and_going_are_events(world: World) -> None:
+    async with world.node("alice", accept) as alice:
+        async with world.node("bob", accept) as bob:
+            await bob.connect(alice.addrs()[0])
+            with trio.fail_after(DEADLINE_S):
+                assert await alice.next_connection_event() == PeerConnected(bob.peer_id)
+                assert await bob.next_connection_event() == PeerConnected(alice.peer_id)
+            assert [peer.peer_id for peer in alice.peers()] == [bob.peer_id]
+        with trio.fail_after(DEADLINE_S):
+            assert await alice.next_connection_event() == PeerDisconnected(bob.peer_id)
+        assert alice.peers() == ()
+
+
+async def test_a_disconnection_is_an_event_on_both_sides(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        with trio.fail_after(DEADLINE_S):
+            for mesh in (alice, bob):
+                await mesh.next_connection_event()
+            await alice.disconnect(bob.peer_id)
+            assert await alice.next_connection_event() == PeerDisconnected(bob.peer_id)
+            assert await bob.next_connection_event() == PeerDisconnected(alice.peer_id)
+
+
+async def test_a_ping_measures(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        assert [peer.rtt_ms for peer in alice.peers()] == [None]
+        assert 0 <= await alice.ping(bob.peer_id) < 1
+        assert [peer.rtt_ms is None for peer in alice.peers()] == [False]
+        await alice.disconnect(bob.peer_id)
+        with pytest.raises(PeerUnreachable):
+            await alice.ping(bob.peer_id)
+
+
+def _wrong_id(bob: Mesh, alice: Mesh) -> str:
+    return bob.addrs()[0].replace(bob.peer_id, alice.peer_id)
+
+
+@pytest.mark.parametrize(
+    "addr_of", [_wrong_id, lambda bob, alice: "nonsense", lambda bob, alice: bob.addrs()[0][:-8]]
+)
+async def test_an_address_where_its_peer_is_not(
+    world: World, addr_of: Callable[[Mesh, Mesh], str]
+) -> None:
+    async with (
+        world.node("alice", accept) as alice,
+        world.node("bob", accept) as bob,
+        world.node("carol", accept) as carol,
+    ):
+        addr = addr_of(bob, carol)
+        with trio.fail_after(DEADLINE_S), pytest.raises(PeerUnreachable, match=addr):
+            await alice.connect(addr)
+        assert await alice.connect(bob.addrs()[0]) == bob.peer_id  # no grudge is borne
+
+
+async def test_where_nobody_listens_any_more(world: World) -> None:
+    async with world.node("alice", accept) as alice:
+        async with world.node("bob", accept) as bob:
+            addr = bob.addrs()[0]
+        with trio.fail_after(DEADLINE_S), pytest.raises(PeerUnreachable, match="refuses"):
+            await alice.connect(addr)
+        with pytest.raises(PeerUnreachable, match="our own"):
+            await alice.connect(alice.addrs()[0])
+
+
+async def test_an_exception_leaves_a_mesh_as_it_was_raised(world: World) -> None:
+    with pytest.raises(ZeroDivisionError, match="as it was"):
+        async with world.node("alice", accept):
+            raise ZeroDivisionError("as it was")
+
+
+async def test_a_cancelled_node_leaves_like_any_other(world: World) -> None:
+    async with world.node("bob", accept) as bob:
+        said = [b"%d" % number for number in range(30)]
+        with trio.CancelScope() as cancelled:
+            async with world.node("alice", accept) as alice:
+                await alice.connect(bob.addrs()[0])
+                assert await bob.next_connection_event() == PeerConnected(alice.peer_id)
+                await alice.gossip.publish(Topic.PRESENCE, b"here")
+                await heard(bob)
+                for data in said:
+                    await alice.gossip.publish(Topic.PRESENCE, data)
+                cancelled.cancel()
+                await trio.lowlevel.checkpoint()
+        assert cancelled.cancelled_caught
+        assert sorted([await heard(bob) for _ in said]) == sorted(said)
+        with trio.fail_after(DEADLINE_S):
+            assert await bob.next_connection_event() == PeerDisconnected(alice.peer_id)
