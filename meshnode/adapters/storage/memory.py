@@ -1,0 +1,79 @@
+"""The store in memory: for virtual time, and for nodes without a data directory."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import trio
+
+from meshnode.adapters.storage.retention import HISTORY_KEPT_NS
+from meshnode.ports import Batch, EnvelopeKey, Mark, Restored, StoredQuote
+from protocols.ids import Topic
+
+TICKS_PER_ASSET_MAX: Final = 1_024  # drop the oldest, count it
+
+
+class MemoryStore:
+    """A Store that forgets everything when its process ends, and never fails before."""
+
+    def __init__(self) -> None:
+        self.dropped_ticks = 0
+        self._latest: dict[tuple[str, bytes], StoredQuote] = {}
+        self._envelopes: dict[EnvelopeKey, bytes] = {}
+        self._marks: dict[tuple[bytes, Topic], Mark] = {}
+        # By asset, then by what makes a tick the same when its batch is repeated.
+        self._ticks: dict[str, dict[tuple[int, bytes, int, int], StoredQuote]] = {}
+        self._epoch = 0
+
+    async def load(self) -> Restored:
+        """Everything that was committed."""
+        await trio.lowlevel.checkpoint()
+        return Restored(
+            tuple(self._latest.values()), dict(self._envelopes), tuple(self._marks.values())
+        )
+
+    async def begin_epoch(self, now_s: int) -> int:
+        """Our own next epoch, max(stored + 1, now_s)."""
+        await trio.lowlevel.checkpoint()
+        self._epoch = max(self._epoch + 1, now_s)
+        return self._epoch
+
+    async def commit(self, batch: Batch) -> None:
+        """Keep a batch."""
+        await trio.lowlevel.checkpoint()
+        for stored in batch.latest:
+            self._latest[stored.quote.asset, stored.author] = stored
+        for stored in batch.ticks:
+            self._append(stored)
+        self._envelopes.update(batch.envelopes)
+        for key in batch.released:
+            self._envelopes.pop(key, None)
+        for mark in batch.marks:
+            before = self._marks.get((mark.author, mark.topic), mark)
+            if (mark.epoch, mark.seq) >= (before.epoch, before.seq):
+                self._marks[mark.author, mark.topic] = mark
+
+    async def prune(self, now_ns: int) -> int:
+        """Delete ticks older than HISTORY_KEPT_NS; returns how many went."""
+        await trio.lowlevel.checkpoint()
+        until_ns = now_ns - HISTORY_KEPT_NS
+        gone = 0
+        for ticks in self._ticks.values():
+            old = [key for key, stored in ticks.items() if stored.received_ns <= until_ns]
+            gone += len(old)
+            for key in old:
+                del ticks[key]
+        return gone
+
+    async def history(self, asset: str, limit: int) -> Sequence[StoredQuote]:
+        """The newest ticks of an asset, newest received first."""
+        await trio.lowlevel.checkpoint()
+        ticks = self._ticks.get(asset, {})
+        return [ticks[key] for key in sorted(ticks, reverse=True)[:limit]]
+
+    def _append(self, stored: StoredQuote) -> None:
+        ticks = self._ticks.setdefault(stored.quote.asset, {})
+        ticks[stored.received_ns, stored.author, stored.epoch, stored.seq] = stored
+        if len(ticks) > TICKS_PER_ASSET_MAX:
+            # In order of arrival as good as in order of insertion.
+            del ticks[next(iter(ticks))]
+            self.dropped_ticks += 1
