@@ -1,0 +1,35 @@
+"""The command `meshnode`: one exit code for everything that can happen."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from meshnode.cli.app import answer
+from meshnode.cli.failures import report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 done, 1 failed, 2 usage, 3 peer unreachable.
+
+    130 after Ctrl-C. What is not the project's own error is a bug and keeps its traceback.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = answer(arguments)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 -- the edge to the shell; bugs are raised again
+        code = report(error, as_json="--json" in arguments)
+        _give_up_broken_stdout()
+    return code
+
+
+def _give_up_broken_stdout() -> None:
+    """The interpreter flushes at its end, and would complain of a reader (`| head`) that left."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""How each fact is logged: its level, its event's name, and what the operator should do."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from meshnode.core import facts
+from meshnode.core.facts import Fact
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`subject` names the fields that make two warnings of an event the same warning."""
+
+    level: int
+    event: str
+    advice: str | None = None
+    subject: tuple[str, ...] = ()
+
+
+ROWS: Mapping[type[Fact], Row] = MappingProxyType(
+    {
+        facts.NodeReady: Row(INFO, "ready"),
+        facts.NodeLeaving: Row(INFO, "leaving"),
+        facts.PeerJoined: Row(DEBUG, "peer_joined"),
+        facts.PeerLost: Row(DEBUG, "peer_lost"),
+        facts.DialFailed: Row(
+            WARNING,
+            "dial_failed",
+            "check that the node runs, its address, and firewalls; it is tried again for ever",
+            ("addr",),
+        ),
+        facts.ProviderDiscovered: Row(INFO, "provider_discovered"),
+        facts.ProviderReturned: Row(INFO, "provider_returned"),
+        facts.ProviderLost: Row(
+            WARNING,
+            "provider_lost",
+            "its prices grow old; look at that node unless it returns within a minute",
+            ("provider_id",),
+        ),
+        facts.OutageStarted: Row(
+            WARNING, "outage_started", "no provider is left and prices grow old; start one"
+        ),
+        facts.OutageExtended: Row(
+            WARNING, "outage_extended", "do not trade on these prices; bring a provider back"
+        ),
+        facts.OutageEnded: Row(INFO, "outage_ended"),
+        facts.SourceFailed: Row(
+            WARNING, "source_failed", "ignore if it passes within a minute", ("source",)
+        ),
+        facts.SourceRecovered: Row(INFO, "source_recovered"),
+        facts.SourceExhausted: Row(
+            WARNING, "source_exhausted", "for a replay, add ?loop=true", ("source",)
+        ),
+        facts.ObservationRefused: Row(
+            WARNING,
+            "observation_refused",
+            "compare with the source itself; nothing of it was published",
+            ("source", "asset", "reason"),
+        ),
+        facts.StoreFailed: Row(
+            WARNING,
+            "store_failed",
+            "check free space and permissions of the data directory; nothing is lost yet",
+            ("store",),
+        ),
+        facts.StoreRecovered: Row(INFO, "store_recovered"),
+        facts.StoreRestored: Row(INFO, "store_restored"),
+        facts.StoreSetAside: Row(
+            ERROR,
+            "store_set_aside",
+            "check the disk; prices come back from peers, keep the file if you need its history",
+            ("store",),
+        ),
+        facts.CaughtUp: Row(INFO, "caught_up"),
+        # Debug: whoever only asks, as the commands do, cannot be asked.
+        facts.CatchUpFailed: Row(DEBUG, "catch_up_failed"),
+        facts.PeerMisbehaved: Row(
+            WARNING,
+            "peer_misbehaved",
+            "it was contained; block that peer if it goes on",
+            ("peer_id", "where"),
+        ),
+        facts.Equivocation: Row(
+            WARNING,
+            "equivocation",
+            "two processes may run with one key; otherwise do not trust this author",
+            ("author", "topic"),
+        ),
+        facts.QueryAnswered: Row(DEBUG, "query_answered"),
+    }
+)
+
+_LEFT = Row(INFO, "provider_left")
+_DAMAGED = Row(
+    WARNING, "store_damaged", "check the disk; damaged rows were left out and come back from peers"
+)
+
+
+def row_of(fact: Fact) -> Row:
+    """The fact's row; a farewell is no loss, and damage found on disk is more than a start."""
+    match fact:
+        case facts.ProviderLost(cause="leaving"):
+            return _LEFT
+        case facts.StoreRestored(damaged=damaged) if damaged:
+            return _DAMAGED
+        case _:
+            return ROWS[type(fact)]

@@ -1,0 +1,80 @@
+"""What went wrong, as one or two lines on stderr and an exit code.
+
+With `--json` the error is a JSON document, on stderr as well: what a pipe reads from stdout is an
+answer or nothing.
+"""
+
+import json
+import re
+import sys
+
+from cyclopts import CycloptsError
+
+from meshnode.core.safe_text import shown
+from meshnode.errors import ConfigError, MeshnodeError, QueryRefused
+from protocols.errors import ProtocolError
+
+DONE, FAILED, USAGE = 0, MeshnodeError.exit_code, ConfigError.exit_code
+INTERRUPTED = 130  # the shell's 128 + SIGINT
+
+_INSTALL = (
+    "install what it needs, then meshnode again; on Debian: "
+    "apt-get install build-essential python3-dev python3-venv libgmp-dev"
+)
+
+
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say on stderr what happened and return the exit code; raises `error` again if it is a bug."""
+    causes = _leaves(error)
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        return INTERRUPTED
+    for cause in causes:
+        if isinstance(cause, SystemExit):
+            return cause.code if isinstance(cause.code, int) else FAILED
+    if all(isinstance(cause, BrokenPipeError) for cause in causes):
+        return DONE  # the reader had enough
+    findings = [_finding(cause) for cause in causes]
+    told = [finding for finding in findings if finding is not None]
+    if len(told) < len(findings):
+        raise error
+    code, message, exit_code = told[0]
+    _print(code, message, as_json=as_json)
+    return exit_code
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
+def _finding(error: BaseException) -> tuple[str, str, int] | None:
+    """The error's code, message and exit code; None for a bug."""
+    match error:
+        case CycloptsError():
+            return "usage", f"{error}\nmeshnode --help lists the commands and their options", USAGE
+        case QueryRefused():
+            return error.code, str(error), error.exit_code
+        case MeshnodeError():
+            return _snake_case(type(error).__name__), str(error), error.exit_code
+        case ProtocolError():
+            return "bad_reply", f"the peer's answer breaks the protocol: {error}", FAILED
+        case ImportError() if not (error.name or "").startswith(("meshnode", "protocols")):
+            return "missing_library", f"cannot load {error.name}: {error}\n{_INSTALL}", FAILED
+        case _:
+            return None
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _print(code: str, message: str, *, as_json: bool) -> None:
+    lines = [shown(line.strip()) for line in message.splitlines() if line.strip()]
+    if as_json:
+        document = {"error": {"code": shown(code), "message": "\n".join(lines)}}
+        print(json.dumps(document, ensure_ascii=False), file=sys.stderr)
+        return
+    print(f"error: {lines[0] if lines else shown(code)}", file=sys.stderr)
+    for line in lines[1:]:
+        print(f"       {line}", file=sys.stderr)

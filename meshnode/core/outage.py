@@ -1,0 +1,63 @@
+"""The outage clock: how long the network has been without a provider.
+
+It runs on the node's own clock, so a wall clock that jumps changes what `since` reads, not how
+long the outage has lasted.
+"""
+
+from meshnode.core.facts import Fact, OutageEnded, OutageExtended, OutageStarted
+
+EXTENDED_AFTER_S = 600.0
+
+
+class OutageClock:
+    """Told what is so, it says what that changes. Times: seconds of the node's clock, Unix ns.
+
+    A node starts without a provider; nobody is told of that unless it lasts.
+    """
+
+    def __init__(self, since_ns: int, now: float, now_ns: int) -> None:
+        self._since: float | None = now - max(0.0, (now_ns - since_ns) / 1e9)
+        self._since_ns = since_ns
+        self._announced = False
+        self._extended = False
+
+    def update(
+        self, *, provider_active: bool, last_sign_at: float | None, now: float, now_ns: int
+    ) -> list[Fact]:
+        """Compare with what was; `last_sign_at` is the last provider's last sign of life."""
+        if provider_active:
+            return self._end(now)
+        if self._since is None:
+            self._since = now if last_sign_at is None else min(last_sign_at, now)
+            self._since_ns = now_ns - round((now - self._since) * 1e9)
+            self._announced = True
+            return [OutageStarted(self._since_ns)]
+        if not self._extended and self.offline_s(now) >= EXTENDED_AFTER_S:
+            self._extended = self._announced = True
+            return [OutageExtended(self._since_ns, self.offline_s(now))]
+        return []
+
+    @property
+    def since_ns(self) -> int | None:
+        """The last sign of life of the last provider, or None while one is there."""
+        return None if self._since is None else self._since_ns
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether the outage has lasted ten minutes."""
+        return self._extended
+
+    def offline_s(self, now: float) -> float:
+        """How long there has been no provider; 0 while one is there."""
+        return 0.0 if self._since is None else max(0.0, now - self._since)
+
+    def extends_in_s(self, now: float) -> float | None:
+        """How long until the outage counts as extended, or None where it does not approach."""
+        if self._since is None or self._extended:
+            return None
+        return max(0.0, EXTENDED_AFTER_S - self.offline_s(now))
+
+    def _end(self, now: float) -> list[Fact]:
+        facts: list[Fact] = [OutageEnded(self.offline_s(now))] if self._announced else []
+        self._since, self._announced, self._extended = None, False, False
+        return facts

@@ -1,0 +1,93 @@
+"""What still has to reach the disk: the newest of everything, and the history in order."""
+
+from collections import deque
+
+from meshnode.core.book import Applied
+from meshnode.core.records import Batch, EnvelopeKey, Mark, StoredQuote
+from protocols.ids import Topic
+
+# About 200 bytes each. While the store is away the history's oldest go first; everything else
+# is bounded by the number of keys in the book.
+TICKS_WAITING_MAX = 200_000
+
+
+class Outbox:
+    """Collects changes between commits; a batch that failed is given back."""
+
+    def __init__(self, *, ticks_max: int = TICKS_WAITING_MAX) -> None:
+        self._latest: dict[tuple[str, bytes], StoredQuote] = {}
+        self._ticks: deque[StoredQuote] = deque()
+        self._ticks_max = ticks_max
+        self._envelopes: dict[EnvelopeKey, bytes] = {}
+        self._released: dict[EnvelopeKey, None] = {}
+        self._marks: dict[tuple[bytes, Topic], Mark] = {}
+        self.ticks_dropped = 0
+
+    def __len__(self) -> int:
+        """How many rows wait."""
+        return (
+            len(self._latest)
+            + len(self._ticks)
+            + len(self._envelopes)
+            + len(self._released)
+            + len(self._marks)
+        )
+
+    def put(self, applied: Applied, mark: Mark | None = None) -> None:
+        """Add what an update changed, and the mark that goes with it in one transaction."""
+        for stored in applied.changed:
+            self._latest[stored.quote.asset, stored.author] = stored
+        self._ticks.extend(applied.ticks)
+        self._drop_oldest_ticks()
+        if applied.envelope is not None:
+            key, raw = applied.envelope
+            self._envelopes[key] = raw
+            # Its author was forgotten and is back: what is kept again must not be released.
+            self._released.pop(key, None)
+        for key in applied.released:
+            # It may be on disk from an earlier commit, so it is released there as well.
+            self._envelopes.pop(key, None)
+            self._released[key] = None
+        if mark is not None:
+            self._raise(mark)
+
+    def take(self) -> Batch:
+        """All that waits, as one batch; the outbox is empty then."""
+        batch = Batch(
+            tuple(self._latest.values()),
+            tuple(self._ticks),
+            tuple(self._envelopes.items()),
+            tuple(self._released),
+            tuple(self._marks.values()),
+        )
+        self._latest.clear()
+        self._ticks.clear()
+        self._envelopes.clear()
+        self._released.clear()
+        self._marks.clear()
+        return batch
+
+    def give_back(self, batch: Batch) -> None:
+        """A batch was not committed: put it back behind whatever has come since."""
+        for stored in batch.latest:
+            self._latest.setdefault((stored.quote.asset, stored.author), stored)
+        self._ticks.extendleft(reversed(batch.ticks))
+        self._drop_oldest_ticks()
+        for key in batch.released:
+            if key not in self._envelopes:
+                self._released[key] = None
+        for key, raw in batch.envelopes:
+            if key not in self._released:
+                self._envelopes.setdefault(key, raw)
+        for mark in batch.marks:
+            self._raise(mark)
+
+    def _raise(self, mark: Mark) -> None:
+        standing = self._marks.get((mark.author, mark.topic))
+        if standing is None or (standing.epoch, standing.seq) < (mark.epoch, mark.seq):
+            self._marks[mark.author, mark.topic] = mark
+
+    def _drop_oldest_ticks(self) -> None:
+        while len(self._ticks) > self._ticks_max:
+            self._ticks.popleft()
+            self.ticks_dropped += 1

@@ -1,0 +1,79 @@
+"""Catch-up: a node that joins asks a peer for everything, and judges each envelope."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+import trio
+
+from meshnode.core.facts import CatchUpFailed, CaughtUp
+from meshnode.core.verdicts import Accepted, Ignored, Reason, Verdict
+from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
+from meshnode.ports import Mesh, Observer, TaskStatus, WallClock
+from meshnode.services import ask
+from meshnode.services.intake import Intake
+from protocols.errors import ProtocolError
+
+PEERS_ASKED = 2  # one may know little or lie by leaving out; who is asked again is bounded
+OFFERS_MAX = 64  # peers waiting to be asked; more are not needed, and dropped
+
+JudgeHeld = Callable[[bytes, int], Verdict]
+
+
+class CatchUp:
+    """Asks the first peers that connect for their envelopes."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        judge_held: JudgeHeld,
+        intake: Intake,
+        observer: Observer,
+        wall_clock: WallClock,
+    ) -> None:
+        self._mesh = mesh
+        self._judge_held = judge_held
+        self._intake = intake
+        self._observer = observer
+        self._wall_clock = wall_clock
+        self._offers, self._offered = trio.open_memory_channel[str](OFFERS_MAX)
+        self._answers = 0
+
+    def offer(self, peer_id: str) -> None:
+        """A peer connected and may be asked."""
+        try:
+            self._offers.send_nowait(peer_id)
+        except trio.WouldBlock:
+            return  # enough others wait to be asked
+
+    def missed(self) -> None:
+        """The node was alone: what was said meanwhile is asked for when a peer connects."""
+        self._answers = 0
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask those offered, as far as there is need, for ever."""
+        task_status.started()
+        async for peer in self._offered:
+            if self._answers < PEERS_ASKED:
+                await self._ask(peer)
+
+    async def _ask(self, peer: str) -> None:
+        started = trio.current_time()
+        applied = refused = 0
+        try:
+            async with aclosing(ask.envelopes(self._mesh, peer)) as raws:
+                async for raw in raws:
+                    match self._judge_held(raw, self._wall_clock.now_ns()):
+                        case Accepted(envelope=envelope):
+                            applied += self._intake.take_held(envelope)
+                        case Ignored(reason=Reason.KNOWN):
+                            pass
+                        case _:
+                            refused += 1
+                    # An envelope of 1000 quotes takes milliseconds to judge: others may run.
+                    await trio.lowlevel.checkpoint()
+        except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError) as error:
+            self._observer.observe(CatchUpFailed(peer, str(error)))
+            return
+        self._answers += 1
+        took_s = trio.current_time() - started
+        self._observer.observe(CaughtUp(peer, applied, refused, took_s))

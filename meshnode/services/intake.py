@@ -1,0 +1,70 @@
+"""Intake: accepted messages into the book, the outbox, the feed and the tracker of providers."""
+
+import trio
+
+from meshnode.core.book import Applied, Book
+from meshnode.core.outbox import Outbox
+from meshnode.core.records import Mark
+from meshnode.ports import Gossip, TaskStatus, WallClock
+from meshnode.services.feed import Feed, PricesChanged
+from meshnode.services.presence import Presence
+from protocols.envelope import Envelope
+from protocols.messages import PresenceUpdate, PriceUpdate, Reserved
+
+
+class Intake:
+    """Takes messages in the order in which they were accepted; nothing it does can block it."""
+
+    def __init__(
+        self,
+        gossip: Gossip,
+        book: Book,
+        outbox: Outbox,
+        feed: Feed,
+        presence: Presence,
+        wall_clock: WallClock,
+    ) -> None:
+        self._gossip = gossip
+        self._book = book
+        self._outbox = outbox
+        self._feed = feed
+        self._presence = presence
+        self._wall_clock = wall_clock
+        self.updates = 0
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take in whatever gossip accepts, for ever."""
+        task_status.started()
+        while True:
+            accepted = await self._gossip.receive()
+            self.take(accepted.envelope)
+
+    def take(self, envelope: Envelope) -> None:
+        """Apply one message that was heard live."""
+        message = envelope.message
+        received_ns = self._wall_clock.now_ns()
+        applied = Applied()
+        if isinstance(message.payload, PriceUpdate):
+            applied = self._book.apply(envelope, received_ns)
+            self.updates += 1
+        # The mark travels with what the message changed, in one batch: a mark on disk without
+        # its quotes would make the quotes count as seen, and lose them.
+        self._outbox.put(applied, Mark(*message.name))
+        if applied.changed:
+            self._feed.publish(PricesChanged(applied.changed))
+        match message.payload:
+            case PriceUpdate() | PresenceUpdate() as payload:
+                self._presence.heard(message.author, payload, message.issued_ns)
+            case Reserved():
+                pass  # relayed, not applied
+
+    def take_held(self, envelope: Envelope) -> bool:
+        """Apply one price update out of a peer's memory; returns whether it changed anything.
+
+        It raises no mark and is no sign of life of its author.
+        """
+        applied = self._book.apply(envelope, self._wall_clock.now_ns(), live=False)
+        self._outbox.put(applied)
+        if applied.changed:
+            self._feed.publish(PricesChanged(applied.changed))
+        return bool(applied.changed)

@@ -1,0 +1,105 @@
+"""Persist: the outbox to the store, by group commit; what fails waits and is tried again."""
+
+import trio
+
+from meshnode.core.backoff import Backoff, Rng
+from meshnode.core.facts import StoreFailed, StoreRecovered
+from meshnode.core.links import LinkRecord
+from meshnode.core.outbox import Outbox
+from meshnode.errors import StoreUnavailable
+from meshnode.ports import Observer, Store, TaskStatus, WallClock
+
+PRUNE_EVERY_S = 3_600.0
+PRUNE_FIRST_AFTER_S = 60.0
+# A disk that is full is writable again within ten seconds of there being room.
+RETRY = Backoff(first_s=0.5, cap_s=5.0)
+
+
+class Persist:
+    """Commits what has gathered, `flush_interval_s` after the first of it."""
+
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        observer: Observer,
+        wall_clock: WallClock,
+        rng: Rng,
+        *,
+        flush_interval_s: float,
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._observer = observer
+        self._wall_clock = wall_clock
+        self._rng = rng
+        self._flush_interval_s = flush_interval_s
+        self._failed_at: float | None = None
+        self._attempt = 0
+        self.link = LinkRecord("store", "sqlite")
+        self.commits = 0
+
+    @property
+    def works(self) -> bool:
+        """Whether the last commit succeeded."""
+        return self._failed_at is None
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit for ever; the interval is what a kill may lose."""
+        self.link.opened(self._wall_clock.now_ns())
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._prune)
+            while True:
+                await trio.sleep(self._flush_interval_s)
+                if not await self._flush():
+                    await trio.sleep(RETRY.delay_s(self._attempt, self._rng))
+
+    async def drain(self) -> bool:
+        """Commit what waits, once; returns whether nothing is left."""
+        return await self._flush() and not len(self._outbox)
+
+    async def _flush(self) -> bool:
+        batch = self._outbox.take()
+        if not batch:
+            return True
+        if not self.works:
+            self.link.dialling()
+        committed = False
+        try:
+            await self._store.commit(batch)
+            committed = True
+        except StoreUnavailable as error:
+            self._failed(str(error), len(batch.latest) + len(batch.ticks))
+            return False
+        finally:
+            # Also when cancelled: writing a batch twice is harmless, losing it is not.
+            if not committed:
+                self._outbox.give_back(batch)
+        self._succeeded()
+        return True
+
+    def _failed(self, error: str, waiting: int) -> None:
+        self._attempt += 1
+        if self._failed_at is None:
+            self._failed_at = trio.current_time()
+        self.link.failed(error)
+        self._observer.observe(StoreFailed(self.link.name, error, waiting))
+
+    def _succeeded(self) -> None:
+        self.commits += 1
+        self._attempt = 0
+        self.link.opened(self._wall_clock.now_ns())
+        if self._failed_at is not None:
+            down_s = trio.current_time() - self._failed_at
+            self._failed_at = None
+            self._observer.observe(StoreRecovered(self.link.name, down_s))
+
+    async def _prune(self) -> None:
+        await trio.sleep(PRUNE_FIRST_AFTER_S)
+        while True:
+            try:
+                await self._store.prune(self._wall_clock.now_ns())
+            except StoreUnavailable as error:
+                self._observer.observe(StoreFailed(self.link.name, f"pruning: {error}", 0))
+            await trio.sleep(PRUNE_EVERY_S)

@@ -1,0 +1,105 @@
+import io
+import json
+import os
+import signal
+
+import pytest
+import trio
+import trio.testing
+
+from meshnode.cli.run import ReadyLine, run_until_signalled
+from meshnode.config import NodeConfig
+from meshnode.core.facts import Fact, NodeLeaving, NodeReady
+from meshnode.errors import DataDirInUse, MeshnodeError
+from meshnode.ports import Observer
+
+READY = NodeReady("12D3alice", ("/ip4/127.0.0.1/tcp/1/p2p/12D3alice",))
+
+
+class Notes:
+    """An observer that keeps what it saw."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+
+    def observe(self, fact: Fact) -> None:
+        self.facts.append(fact)
+
+
+async def polite_node(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+    observer.observe(NodeLeaving("asked to"))
+
+
+async def stubborn_node(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    await stop.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await trio.sleep_forever()
+
+
+async def node_signalled_twice(
+    _config: NodeConfig, *, observer: Observer, stop: trio.Event
+) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    await stop.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await trio.testing.wait_all_tasks_blocked()
+    observer.observe(NodeLeaving("asked to"))
+
+
+async def node_that_ends(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
+    observer.observe(READY)
+
+
+async def node_that_fails(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
+    raise DataDirInUse("another process runs here")
+
+
+async def test_a_signal_lets_the_node_leave_in_order() -> None:
+    notes = Notes()
+    with trio.fail_after(5):
+        await run_until_signalled(polite_node, NodeConfig(), notes)
+    assert notes.facts == [NodeLeaving("asked to")]
+
+
+async def test_a_later_second_signal_ends_it_at_once() -> None:
+    with trio.fail_after(5), pytest.RaisesGroup(MeshnodeError):
+        await run_until_signalled(stubborn_node, NodeConfig(), Notes(), second_signal_after_s=0)
+
+
+async def test_a_supervisor_s_double_signal_is_one_request() -> None:
+    notes = Notes()
+    with trio.fail_after(5):
+        await run_until_signalled(node_signalled_twice, NodeConfig(), notes)
+    assert notes.facts == [NodeLeaving("asked to")]
+
+
+async def test_a_node_that_ends_by_itself_ends_the_command() -> None:
+    notes = Notes()
+    with trio.fail_after(5):
+        await run_until_signalled(node_that_ends, NodeConfig(), notes)
+    assert notes.facts == [READY]
+
+
+async def test_a_node_that_fails_fails_the_command() -> None:
+    with trio.fail_after(5), pytest.RaisesGroup(DataDirInUse):
+        await run_until_signalled(node_that_fails, NodeConfig(), Notes())
+
+
+def test_readiness_is_one_line() -> None:
+    for as_json in (True, False):
+        stream, notes = io.StringIO(), Notes()
+        line = ReadyLine(notes, stream, as_json=as_json)
+        line.observe(NodeLeaving("x"))
+        line.observe(READY)
+        assert notes.facts == [NodeLeaving("x"), READY]
+        if as_json:
+            assert json.loads(stream.getvalue()) == {
+                "event": "ready",
+                "node_id": "12D3alice",
+                "addrs": ["/ip4/127.0.0.1/tcp/1/p2p/12D3alice"],
+            }
+        else:
+            assert stream.getvalue() == "ready /ip4/127.0.0.1/tcp/1/p2p/12D3alice\n"

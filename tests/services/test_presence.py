@@ -1,0 +1,258 @@
+"""Presence: what is heard becomes facts and events; what is said keeps its pace."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import trio
+from trio.testing import MockClock
+
+from meshnode.core.facts import (
+    Fact,
+    OutageEnded,
+    OutageExtended,
+    OutageStarted,
+    ProviderDiscovered,
+    ProviderLost,
+    ProviderReturned,
+)
+from meshnode.core.outage import OutageClock
+from meshnode.core.providers import Providers
+from meshnode.core.publication import Publication
+from meshnode.errors import PublishRefused
+from meshnode.services.feed import Feed, OutageChanged, ProviderChanged, Subscription
+from meshnode.services.presence import Announcer, Presence
+from meshnode.services.publish import Publisher
+from protocols.envelope import open_envelope
+from protocols.ids import Topic
+from protocols.messages import Presence as PresenceState
+from protocols.messages import PresenceUpdate, PriceUpdate, Role
+from simulations.clock import START_NS, VirtualClock
+from simulations.model_mesh import ModelGossip
+from tests.cast import ALICE, EPOCH, Witness, id_of, key_of, presence, quote
+
+PRICES = PriceUpdate((quote(),))
+
+
+class Tracker:
+    """Bob's tracker, and who watches it."""
+
+    def __init__(self) -> None:
+        self.witness = Witness()
+        self.feed = Feed()
+        self.clock = VirtualClock()
+        now, now_ns = trio.current_time(), self.clock.now_ns()
+        self.presence = Presence(
+            Providers(), OutageClock(now_ns, now, now_ns), self.witness, self.feed, self.clock
+        )
+
+    def hears(self, payload: PriceUpdate | PresenceUpdate = PRICES) -> None:
+        self.presence.heard(key_of(ALICE), payload, self.clock.now_ns())
+
+
+async def told(subscription: Subscription) -> list[Fact]:
+    events, _ = await subscription.wait_events()
+    return [e.fact for e in events if isinstance(e, ProviderChanged | OutageChanged)]
+
+
+async def test_facts_are_observed_and_fed_in_their_order(autojump_clock: MockClock) -> None:
+    bob = Tracker()
+    with bob.feed.subscribe() as subscription:
+        bob.hears()
+        await trio.sleep(10)
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(600 - 10)
+        bob.presence.sweep()
+        await trio.sleep(5)
+        bob.hears()
+        expected = [
+            ProviderDiscovered(id_of(ALICE)),
+            ProviderLost(id_of(ALICE), "connection", 10),
+            OutageStarted(START_NS),
+            OutageExtended(START_NS, 600),
+            ProviderReturned(id_of(ALICE), 595),
+            OutageEnded(605),
+        ]
+        assert bob.witness.facts == expected
+        assert await told(subscription) == expected
+
+
+async def test_leaving_begins_the_outage_when_it_was_said(autojump_clock: MockClock) -> None:
+    bob = Tracker()
+    bob.hears()
+    await trio.sleep(4)
+    bob.hears(presence(state=PresenceState.LEAVING))
+    assert bob.witness.facts[1:] == [
+        ProviderLost(id_of(ALICE), "leaving", 0),
+        OutageStarted(START_NS + 4 * 10**9),
+    ]
+
+
+async def test_a_clock_set_wrong_neither_hastens_nor_hides_an_outage(
+    autojump_clock: MockClock,
+) -> None:
+    bob = Tracker()
+    bob.hears()
+    bob.clock.step_ns = 3600 * 10**9  # an hour ahead, before the silence is noticed
+    for _ in range(599):
+        await trio.sleep(1)
+        bob.presence.sweep()
+    assert bob.witness.of(OutageStarted)
+    assert not bob.witness.of(OutageExtended)
+    bob.clock.step_ns = -3600 * 10**9
+    await trio.sleep(1)
+    bob.presence.sweep()
+    assert bob.witness.of(OutageExtended)
+
+
+# --- saying it ------------------------------------------------------------------------------
+
+
+class Ear:
+    """A Gossip in which somebody notes when what was said; it may refuse."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[float, Topic, PresenceUpdate | PriceUpdate]] = []
+        self.refuses = False
+        self.asked = 0
+
+    async def publish(self, topic: Topic, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.asked += 1
+        if self.refuses:
+            raise PublishRefused("busy")
+        payload = open_envelope(data).message.payload
+        assert isinstance(payload, PresenceUpdate | PriceUpdate)
+        self.heard.append((trio.current_time(), topic, payload))
+
+    receive = ModelGossip.receive
+    flush = ModelGossip.flush
+    statistics = ModelGossip.statistics
+
+    def presences(self) -> list[tuple[float, PresenceUpdate]]:
+        return [(at, said) for at, _, said in self.heard if isinstance(said, PresenceUpdate)]
+
+
+class Alice:
+    """Alice's voice."""
+
+    def __init__(self, role: Role) -> None:
+        self.ear = Ear()
+        self.providers = Providers()
+        self.publisher = Publisher(
+            Publication(),
+            self.ear,  # type: ignore[arg-type]  # as far as a publisher needs one
+            VirtualClock(),
+            key=ALICE,
+            network="main",
+            epoch=EPOCH,
+        )
+        self.announcer = Announcer(
+            self.publisher,
+            self.providers,
+            random.Random(1),
+            role=role,
+            agent="meshnode/0",
+            addrs=lambda: ("/ip4/192.0.2.1/tcp/4001",),
+            assets=lambda: 3,
+        )
+
+
+@asynccontextmanager
+async def announcing(role: Role) -> AsyncIterator[Alice]:
+    alice = Alice(role)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(alice.announcer.run)
+        yield alice
+        nursery.cancel_scope.cancel()
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+async def test_a_provider_speaks_every_five_seconds(autojump_clock: MockClock) -> None:
+    async with announcing(Role.PROVIDER) as alice:
+        await trio.sleep(300)
+    said = alice.ear.presences()
+    assert said[0][1] == PresenceUpdate(
+        Role.PROVIDER,
+        PresenceState.ACTIVE,
+        5000,
+        60_000,
+        ("/ip4/192.0.2.1/tcp/4001",),
+        "meshnode/0",
+        3,
+    )
+    steady = gaps([at for at, _ in said if at >= 10])
+    assert len(steady) > 50
+    assert 4.5 <= min(steady) <= max(steady) <= 5.5
+    assert max(steady) - min(steady) > 0.3  # nodes must not speak in step
+    assert all(topic is Topic.PRESENCE for _, topic, _ in alice.ear.heard)
+
+
+async def test_prices_say_that_a_provider_is_there_and_once_a_minute_it_says_where(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.PROVIDER) as alice:
+        for _ in range(300):
+            await trio.sleep(1)
+            await alice.publisher.say(PRICES)
+    steady = gaps([at for at, _ in alice.ear.presences() if at >= 10])
+    assert len(steady) >= 3
+    assert 55 <= min(steady) <= max(steady) <= 66
+
+
+async def test_a_provider_whose_prices_pause_is_never_silent_for_long(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.PROVIDER) as alice:
+        for _ in range(60):
+            await trio.sleep(4.6)
+            await alice.publisher.say(PRICES)
+    assert max(gaps([at for at, _, _ in alice.ear.heard])) <= 5.5
+
+
+async def test_a_consumer_speaks_once_a_minute_or_less_in_a_large_network(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.CONSUMER) as alice:
+        await trio.sleep(600)
+        steady = gaps([at for at, _ in alice.ear.presences() if at >= 10])
+        assert 54 <= min(steady) <= max(steady) <= 66
+        for number in range(1000):
+            author = number.to_bytes(32, "big")
+            alice.providers.heard(
+                author, presence(Role.CONSUMER, interval_s=3600), START_NS, trio.current_time(), 0
+            )
+        await trio.sleep(70)  # what is under way
+        before = len(alice.ear.heard)
+        await trio.sleep(10 * 2002)
+        later = alice.ear.presences()[before:]
+    assert 9 <= len(later) <= 12
+    assert {said.interval_ms for _, said in later} == {2_002_000}
+    assert {said.role for _, said in later} == {Role.CONSUMER}
+
+
+async def test_a_start_is_said_again_before_the_pace_begins(autojump_clock: MockClock) -> None:
+    async with announcing(Role.CONSUMER) as alice:
+        await trio.sleep(30)
+    assert [at for at, _ in alice.ear.presences()] == [0, 2, 10]
+
+
+async def test_a_gossip_that_refuses_is_not_pestered(autojump_clock: MockClock) -> None:
+    async with announcing(Role.PROVIDER) as alice:
+        alice.ear.refuses = True
+        await trio.sleep(100)
+        assert 15 <= alice.ear.asked <= 30
+        alice.ear.refuses = False
+        await trio.sleep(6)
+        assert alice.ear.heard
+
+
+async def test_leaving_is_said(autojump_clock: MockClock) -> None:
+    alice = Alice(Role.PROVIDER)
+    await alice.announcer.leave()
+    ((_, said),) = alice.ear.presences()
+    assert (said.state, said.role) == (PresenceState.LEAVING, Role.PROVIDER)
