@@ -131,6 +131,7 @@ class _Node:
         persist = Persist(
             self.store,
             self.outbox,
+            self.book,
             observer,
             wall_clock,
             rng,

@@ -182,6 +182,14 @@ class Mesh(Protocol):
 class Store(Protocol):
     """Where a node keeps what it must not forget."""
 
+    @property
+    def generation(self) -> int:
+        """Grows whenever a new, empty store had to be begun in place of a damaged one.
+
+        Marks and our epoch are carried over; quotes and envelopes have to be written again.
+        """
+        ...
+
     async def load(self) -> Restored:
         """Everything that was committed. Raises StoreUnavailable."""
         ...
@@ -253,7 +261,6 @@ class Observer(Protocol):
     def observe(self, fact: Fact) -> None:
         """Take note of a fact; quick, and never raises."""
         ...
-
 
 
 class Service(Protocol):

@@ -26,7 +26,7 @@ from meshnode.core.facts import Fact
 from meshnode.errors import SourceUnavailable
 from meshnode.node import run_node
 from meshnode.platform import Home, Platform
-from meshnode.ports import Judge, Mesh, Observation, Observer, Source, Store, TaskStatus
+from meshnode.ports import Judge, Mesh, Observation, Observer, Source, Store, TaskStatus, WallClock
 from protocols.ids import peer_id
 from simulations.clock import VirtualClock
 from simulations.model_mesh import ModelNetwork, open_model_mesh, open_network
@@ -37,7 +37,7 @@ F = TypeVar("F")
 class SetPrices:
     """A source whose prices the scenario sets; it may be made to fail."""
 
-    def __init__(self, prices: Mapping[str, str], clock: VirtualClock) -> None:
+    def __init__(self, prices: Mapping[str, str], clock: WallClock) -> None:
         self.name = "set"
         self._clock = clock
         self._sender, self._receiver = trio.open_memory_channel[Sequence[Observation] | None](1000)

@@ -40,9 +40,11 @@ def run_command(
         return 0
     # libp2p before the logs: its import resets the handlers of its logger.
     import meshnode.adapters.libp2p.host  # noqa: F401
+    from meshnode.adapters.interpreter import settle
     from meshnode.adapters.logs import open_logs
     from meshnode.node import run_node
 
+    settle()
     config = effective.config
     with open_logs(sys.stderr, log_format=config.log_format, log_level=config.log_level) as logs:
         ready_line = ReadyLine(logs, sys.stdout, as_json=as_json)

@@ -137,6 +137,11 @@ class Book:
         held = self._authors.get(author)
         return len(held.quotes) if held else None
 
+    def everything(self) -> Iterator[StoredQuote]:
+        """Every quote that stands."""
+        for author in self._authors.values():
+            yield from author.quotes.values()
+
     def quotes_of(self, asset: str) -> Collection[StoredQuote]:
         """What each author last said of an asset."""
         return self._by_asset.get(asset, {}).values()

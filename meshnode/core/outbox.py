@@ -1,6 +1,7 @@
 """What still has to reach the disk: the newest of everything, and the history in order."""
 
 from collections import deque
+from collections.abc import Iterable
 
 from meshnode.core.book import Applied
 from meshnode.core.records import Batch, EnvelopeKey, Mark, StoredQuote
@@ -50,6 +51,16 @@ class Outbox:
             self._released[key] = None
         if mark is not None:
             self._raise(mark)
+
+    def put_everything(
+        self,
+        latest: Iterable[StoredQuote],
+        envelopes: Iterable[tuple[EnvelopeKey, bytes]],
+    ) -> None:
+        """Add all that stands, for a store that lost it."""
+        for stored in latest:
+            self._latest[stored.quote.asset, stored.author] = stored
+        self._envelopes.update(envelopes)
 
     def take(self) -> Batch:
         """All that waits, as one batch; the outbox is empty then."""

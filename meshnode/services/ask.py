@@ -6,6 +6,7 @@ and ProtocolError where what it says breaks the protocol.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 import trio
@@ -38,6 +39,7 @@ from protocols.status import StatusReply, StatusRequest
 
 # A node says something every ten seconds; one that misses three is gone.
 WATCH_SILENCE_MAX_S = 3 * WATCH_INTERVAL_S
+HEARTBEAT = "heartbeat"
 
 T = TypeVar("T")
 
@@ -102,10 +104,15 @@ async def watch(
     mesh: Mesh, peer: str, request: WatchRequest | None = None
 ) -> AsyncGenerator[WatchEvent, None]:
     """A peer's events: first its present state, then every change, until it ends the stream."""
+    asked = request or WatchRequest()
+    wanted = asked.events
+    if wanted is not None:
+        # Without a heartbeat a node that has nothing to tell is like one that is gone.
+        asked = replace(asked, events=(*wanted, HEARTBEAT))
     stream = await mesh.open_stream(peer, WATCH_PROTOCOL)
     frames = Frames(stream, WATCH_FRAME_BYTES_MAX)
     try:
-        await frames.send((request or WatchRequest()).to_bytes())
+        await frames.send(asked.to_bytes())
         while True:
             with trio.move_on_after(WATCH_SILENCE_MAX_S) as scope:
                 frame = await frames.receive()
@@ -113,7 +120,9 @@ async def watch(
                 raise PeerUnreachable(f"{peer} has said nothing for {WATCH_SILENCE_MAX_S} s")
             if frame is None:
                 return
-            yield _unless_refused(reply_from_bytes(WatchEvent, frame))
+            event = _unless_refused(reply_from_bytes(WatchEvent, frame))
+            if wanted is None or event.event in wanted:
+                yield event
     finally:
         with trio.CancelScope(shield=True):
             await stream.reset()

@@ -23,6 +23,8 @@ PING_EVERY_S = 10.0
 # A frozen peer keeps its connection open; only silence tells. The time is generous because a
 # busy node answers late, and cutting a healthy peer costs more than keeping a dead one.
 PING_TIMEOUT_S = 10.0
+# One may be lost to a pause of our own process, in which every deadline passes at once.
+PINGS_MISSED_MAX = 2
 PEERS_MIN = 3  # below it seeds are dialled at this pace, whatever their back-off
 RETRY_WHILE_FEW_S = 5.0
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
@@ -126,15 +128,18 @@ class Connections:
 
     async def _ping(self, peer: str, scope: trio.CancelScope) -> None:
         with scope:
-            while True:
+            missed = 0
+            while missed < PINGS_MISSED_MAX:
                 try:
                     with trio.fail_after(PING_TIMEOUT_S):
                         await self._mesh.ping(peer)
                 except (PeerUnreachable, trio.TooSlowError):
-                    # A peer is a connection that answers, not one that is open.
-                    await self._mesh.disconnect(peer)
-                    return
-                await trio.sleep(PING_EVERY_S)
+                    missed += 1
+                else:
+                    missed = 0
+                    await trio.sleep(PING_EVERY_S)
+            # A peer is a connection that answers, not one that is open.
+            await self._mesh.disconnect(peer)
 
     def _link(self, peer: str) -> LinkRecord:
         link = self._links.pop(peer, None) or LinkRecord("peer", peer)

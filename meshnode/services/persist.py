@@ -3,6 +3,7 @@
 import trio
 
 from meshnode.core.backoff import Backoff, Rng
+from meshnode.core.book import Book
 from meshnode.core.facts import StoreFailed, StoreRecovered
 from meshnode.core.links import LinkRecord
 from meshnode.core.outbox import Outbox
@@ -22,6 +23,7 @@ class Persist:
         self,
         store: Store,
         outbox: Outbox,
+        book: Book,
         observer: Observer,
         wall_clock: WallClock,
         rng: Rng,
@@ -30,6 +32,8 @@ class Persist:
     ) -> None:
         self._store = store
         self._outbox = outbox
+        self._book = book
+        self._generation = store.generation
         self._observer = observer
         self._wall_clock = wall_clock
         self._rng = rng
@@ -88,6 +92,10 @@ class Persist:
 
     def _succeeded(self) -> None:
         self.commits += 1
+        if self._store.generation != self._generation:
+            # The file was damaged and another begun: memory is what it is rebuilt from.
+            self._generation = self._store.generation
+            self._outbox.put_everything(self._book.everything(), self._book.proofs(None))
         self._attempt = 0
         self.link.opened(self._wall_clock.now_ns())
         if self._failed_at is not None:

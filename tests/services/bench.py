@@ -45,6 +45,11 @@ class FailingStore(MemoryStore):
         self.takes_s = 0.0
         self.attempts = 0
 
+    def begin_anew(self) -> None:
+        """As when the file was damaged: what it held is gone."""
+        MemoryStore.__init__(self)
+        self.generation += 1
+
     async def commit(self, batch: Batch) -> None:
         self.attempts += 1
         await trio.sleep(self.takes_s)
@@ -78,6 +83,7 @@ class Bench:
         self.persist = Persist(
             self.store,
             self.outbox,
+            self.book,
             self.witness,
             self.clock,
             random.Random(1),
@@ -140,15 +146,13 @@ def _judges_nothing(topic: Topic, sender: bytes, data: bytes) -> Verdict:
 
 
 @asynccontextmanager
-async def open_bench(
-    *, allow: Iterable[SigningKey] = (), key: SigningKey = BOB
-) -> AsyncIterator[Bench]:
+async def open_bench(*, allow: Iterable[SigningKey] = ()) -> AsyncIterator[Bench]:
     """Bob listens, and answers whoever connects."""
     allowlist = frozenset(map(key_of, allow)) or None
     async with (
         open_network() as network,
         open_model_mesh(
-            network, key_seed=bytes(key), judge=_judges_nothing, observer=Witness()
+            network, key_seed=bytes(BOB), judge=_judges_nothing, observer=Witness()
         ) as mesh,
     ):
         book = Book(authors_max=10)

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from meshnode.core.facts import PeerMisbehaved, QueryAnswered
 from meshnode.core.links import LinkRecord
 from meshnode.core.ratelimit import REPLY_BYTES_BURST
+from meshnode.core.records import Restored, StoredQuote
 from meshnode.core.verdicts import Accepted
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import Stream
@@ -32,7 +33,7 @@ from protocols.queries import PricesReply, PricesRequest, ProofsHeader
 from protocols.quotes import Quote
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
-from tests.cast import ALICE, CAROL, Witness, id_of, presence, said
+from tests.cast import ALICE, CAROL, EPOCH, Witness, id_of, key_of, presence, quote, said
 from tests.services.bench import Bench, client, open_bench
 
 CURSOR_PAGES_ASKED_MAX = 100
@@ -266,9 +267,8 @@ async def test_a_page_with_its_envelopes_stays_within_its_bytes(autojump_clock: 
 
 async def test_a_price_whose_proof_was_dropped_says_so(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, client(bob) as (mesh, peer):
-        bob.hears(said())
-        (key,) = [key for key, _ in bob.book.proofs(None)]
-        bob.book._release(bob.book._authors[key.author], key, [])
+        stored = StoredQuote(key_of(ALICE), quote(), EPOCH, 1, START_NS, START_NS)
+        bob.book.restore(Restored((stored,)))  # its envelope was damaged on disk
         prices = await ask.prices(mesh, peer)
         assert prices["BTC-USD"].proof is False
         assert [raw async for raw in ask.envelopes(mesh, peer)] == []

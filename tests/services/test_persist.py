@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from meshnode.core.book import Applied
+from meshnode.core.book import Applied, Book
 from meshnode.core.facts import StoreFailed, StoreRecovered
 from meshnode.core.links import LinkState
 from meshnode.core.outbox import Outbox
@@ -17,7 +17,7 @@ from meshnode.errors import StoreUnavailable
 from meshnode.services.persist import PRUNE_EVERY_S, PRUNE_FIRST_AFTER_S, RETRY, Persist
 from protocols.ids import Topic
 from simulations.clock import START_NS, VirtualClock
-from tests.cast import ALICE, EPOCH, Witness, key_of, quote
+from tests.cast import ALICE, EPOCH, Witness, key_of, quote, said
 from tests.services.bench import FailingStore
 
 FLUSH_S = 0.2
@@ -29,10 +29,12 @@ class Alice:
     def __init__(self, flush_interval_s: float = FLUSH_S) -> None:
         self.store = FailingStore()
         self.outbox = Outbox()
+        self.book = Book(authors_max=10)
         self.witness = Witness()
         self.persist = Persist(
             self.store,
             self.outbox,
+            self.book,
             self.witness,
             VirtualClock(),
             random.Random(1),
@@ -158,6 +160,22 @@ async def test_a_drain_writes_what_waits_and_says_whether_it_could(
     assert await alice.persist.drain()
     assert not len(alice.outbox)
     assert await alice.written() == ([1], [1], [b"1"], [1])
+
+
+async def test_a_store_that_was_begun_anew_is_filled_from_memory(
+    autojump_clock: MockClock,
+) -> None:
+    alice = Alice()
+    old, new = said(quote("OLD-USD"), seq=1), said(quote("BTC-USD"), seq=2)
+    async with running(alice):
+        alice.outbox.put(alice.book.apply(old, START_NS))
+        await trio.sleep(1)
+        alice.store.begin_anew()
+        alice.outbox.put(alice.book.apply(new, START_NS))
+        await trio.sleep(1)
+    held = await alice.store.load()
+    assert {stored.quote.asset for stored in held.latest} == {"OLD-USD", "BTC-USD"}
+    assert set(held.envelopes.values()) == {old.raw, new.raw}
 
 
 async def test_a_store_is_pruned_for_ever_whatever_happens(autojump_clock: MockClock) -> None:

@@ -142,7 +142,7 @@ class Alice:
         self.providers = Providers()
         self.publisher = Publisher(
             Publication(),
-            self.ear,  # type: ignore[arg-type]  # as far as a publisher needs one
+            self.ear,
             VirtualClock(),
             key=ALICE,
             network="main",

@@ -5,12 +5,14 @@ from typing import Any
 
 import trio
 from libp2p.peer.peerinfo import InvalidAddrError, info_from_p2p_addr
+from libp2p.utils.address_validation import expand_wildcard_address
 from multiaddr import Multiaddr
 
 from meshnode.errors import ConfigError, PeerUnreachable
 from protocols.errors import Malformed
 from protocols.ids import key_from_peer_id
 
+WILDCARDS = ("/ip4/0.0.0.0/", "/ip6/::/")
 FAMILIES = {
     "dns": trio.socket.AF_UNSPEC,
     "dns4": trio.socket.AF_INET,
@@ -42,6 +44,20 @@ async def resolve(addr: Any) -> Any:
     found = await trio.socket.getaddrinfo(host, None, FAMILIES[kind], trio.socket.SOCK_STREAM)
     family, *_, (ip, *_) = found[0]
     return Multiaddr(f"/{'ip6' if family == trio.socket.AF_INET6 else 'ip4'}/{ip}/{rest}")
+
+
+def concrete_addrs(addr: Any) -> list[Any]:
+    """The addresses of this machine that a wildcard such as 0.0.0.0 stands for; others as they are.
+
+    Nobody can dial a wildcard, and who copies one from a ready line would dial itself.
+    """
+    text = str(addr)
+    if not text.startswith(WILDCARDS):
+        return [addr]
+    place, slash, peer = text.partition("/p2p/")
+    return [
+        Multiaddr(f"{found}{slash}{peer}") for found in expand_wildcard_address(Multiaddr(place))
+    ]
 
 
 def without_peer(addr: Any) -> str:

@@ -16,7 +16,13 @@ from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
-from meshnode.adapters.libp2p.addresses import check_free, parse, resolve, without_peer
+from meshnode.adapters.libp2p.addresses import (
+    check_free,
+    concrete_addrs,
+    parse,
+    resolve,
+    without_peer,
+)
 from meshnode.adapters.libp2p.connections import ConnectionEvents
 from meshnode.adapters.libp2p.gossip import Intake, MeshGossip
 from meshnode.adapters.libp2p.guards import StreamCap
@@ -85,7 +91,9 @@ class LibP2PMesh:
 
     def addrs(self) -> tuple[str, ...]:
         """Where we listen (or are announced), each ending in `/p2p/<our id>`."""
-        return tuple(str(addr) for addr in self._host.get_addrs())
+        return tuple(
+            str(concrete) for addr in self._host.get_addrs() for concrete in concrete_addrs(addr)
+        )
 
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """The peers connected now, with the addresses they claim to listen on."""

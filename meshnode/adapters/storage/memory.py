@@ -15,6 +15,8 @@ TICKS_PER_ASSET_MAX: Final = 1_024  # drop the oldest, count it
 class MemoryStore:
     """A Store that forgets everything when its process ends, and never fails before."""
 
+    generation = 0
+
     def __init__(self) -> None:
         self.dropped_ticks = 0
         self._latest: dict[tuple[str, bytes], StoredQuote] = {}

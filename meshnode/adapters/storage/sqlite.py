@@ -57,6 +57,12 @@ class SqliteStore:
         self._observer = observer
         self._history_bytes_max = history_bytes_max
         self._history_kept_ns = history_kept_ns
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """Grows whenever a damaged file was put aside and a new one begun."""
+        return self._generation
 
     async def load(self) -> Restored:
         """Everything that was committed. A file that turns out damaged is put aside: nothing.
@@ -153,6 +159,7 @@ class SqliteStore:
             raise StoreUnavailable(f"{STORE_NAME}: {error}") from error
         finally:
             # Facts come from the portal's thread; observers live in this one.
+            self._generation += len(self._database.facts)
             while self._database.facts:
                 self._observer.observe(self._database.facts.popleft())
 

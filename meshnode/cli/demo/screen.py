@@ -72,7 +72,8 @@ class LiveScreen:
 
     def tell(self, elapsed_s: float, moment: Moment) -> None:
         """One more line beneath the table."""
-        line = Text(f"{elapsed_s:5.1f} s  ", "dim", no_wrap=True, overflow="ellipsis")
+        line = Text(no_wrap=True, overflow="ellipsis")  # what wraps would need more room
+        line.append(f"{elapsed_s:5.1f} s  ", "dim")
         line.append(one_line(moment.text), _EVENTS.get(moment.event, ""))
         self._events.append(line)
         self.draw(elapsed_s, self._rows)

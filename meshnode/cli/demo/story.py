@@ -98,7 +98,8 @@ class Story:
     def newcomer_connected(self, neighbours: tuple[str, ...]) -> Moment:
         """Whom the newcomer is connected to, now that updates reach it."""
         self.neighbours = neighbours
-        text = f"{NEWCOMER} hears {PROVIDER}'s updates; it is connected to {', '.join(neighbours)} only"
+        peers = ", ".join(neighbours) or "nobody"
+        text = f"{NEWCOMER} hears {PROVIDER}'s updates; it is connected to {peers} only"
         return Moment("relayed", text, {"node": NEWCOMER, "peers": list(neighbours)})
 
     def told(self, name: str, event: WatchEvent, now: float) -> list[Moment]:

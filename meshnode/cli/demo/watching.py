@@ -40,8 +40,11 @@ class Watching:
         self._changed = trio.Event()
 
     async def follow(self, node: NodeProcess, ready: Ready) -> None:
-        """Watch a node from now on. Raises PeerUnreachable."""
-        peer = await self._mesh.connect(ready.addrs[0])
+        """Watch a node from now on."""
+        try:
+            peer = await self._mesh.connect(ready.addrs[0])
+        except PeerUnreachable as error:
+            raise node.failure(f"cannot be watched: {error}") from error
         self._nursery.start_soon(self._follow, node, peer)
 
     async def wait_until(self, condition: Callable[[], bool], within_s: float) -> bool:
@@ -73,7 +76,7 @@ class Watching:
         except (PeerUnreachable, StreamBroken) as error:
             why = str(error)
         if not node.is_killed:
-            raise node.failure(f"can be watched no longer: {why}")
+            raise node.failure(f"cannot be watched any longer: {why}")
 
     async def _ask_while_cached(self, name: str, peer: str) -> None:
         """Ask for prices: their state changed without a price that a watch would tell."""
