@@ -127,7 +127,9 @@ class _Node:
         wall_clock = self.platform.wall_clock
         now, now_ns = trio.current_time(), wall_clock.now_ns()
         outage = OutageClock(self.providers.last_sign_ns() or now_ns, now, now_ns)
-        presence = Presence(self.providers, outage, observer, self.feed, wall_clock)
+        presence = Presence(
+            self.providers, outage, observer, self.feed, wall_clock, own_id=mesh.peer_id
+        )
         persist = Persist(
             self.store,
             self.outbox,

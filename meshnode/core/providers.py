@@ -163,7 +163,7 @@ class Providers:
 
     def _leave(self, author: bytes, issued_ns: int, now: float, now_ns: int) -> list[Fact]:
         record = self._records.get(author)
-        if record is not None:
+        if record is not None and record.state is ProviderState.ACTIVE:
             _note_sign(record, issued_ns, now, now_ns)
         return self._lose(author, ProviderState.LEFT, "leaving", now)
 

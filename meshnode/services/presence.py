@@ -47,12 +47,15 @@ class Presence:
         observer: Observer,
         feed: Feed,
         wall_clock: WallClock,
+        *,
+        own_id: str,
     ) -> None:
         self.providers = providers
         self.outage = outage
         self._observer = observer
         self._feed = feed
         self._wall_clock = wall_clock
+        self._own_id = own_id
 
     def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         """An accepted message, our own included."""
@@ -76,14 +79,16 @@ class Presence:
             now_ns=now_ns,
         )
         for fact in (*facts, *changes):
-            self._observer.observe(fact)
             match fact:
                 case ProviderDiscovered() | ProviderReturned() | ProviderLost():
+                    if fact.provider_id == self._own_id:
+                        continue  # that we are there is no news to us
                     self._feed.publish(ProviderChanged(fact))
                 case OutageStarted() | OutageExtended() | OutageEnded():
                     self._feed.publish(OutageChanged(fact))
                 case _:
                     pass
+            self._observer.observe(fact)
 
 
 class Announcer:

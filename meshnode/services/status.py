@@ -100,12 +100,10 @@ class Status:
             )
         return tuple(found)
 
-    def connected(self, asker: str | None = None) -> tuple[ConnectedPeer, ...]:
-        """The peers connected, but for an asker that is no node (it never said it is one)."""
-        present = self._presence.providers.present()
-        return tuple(
-            peer for peer in self._mesh.peers() if peer.peer_id != asker or asker in present
-        )
+    def connected(self) -> tuple[ConnectedPeer, ...]:
+        """The nodes connected: whoever only asks never said that it is one."""
+        knows = self._presence.providers.knows
+        return tuple(peer for peer in self._mesh.peers() if knows(peer.peer_id))
 
     def connections(self) -> tuple[ConnectionStatus, ...]:
         """The state of every peer, upstream and store we have to do with."""
@@ -137,12 +135,12 @@ class Status:
             assets=said if said is not None else self._book.assets_of(record.key),
         )
 
-    def reply(self, asker: str | None = None) -> StatusReply:
+    def reply(self) -> StatusReply:
         """The whole status."""
         now_ns = self._wall_clock.now_ns()
         records = self._presence.providers.records().values()
         known = sorted(map(self.provider, records), key=_nearest_first)
-        connected = self.connected(asker)
+        connected = self.connected()
         present = self._presence.providers.present() | {self._mesh.peer_id}
         is_out = self._presence.outage.since_ns is not None
         return StatusReply(

@@ -161,6 +161,8 @@ def test_the_last_sign_of_life_is_when_it_was_given_not_when_it_arrived() -> Non
     assert (providers.last_sign_at(), providers.last_sign_ns()) == (102, wall(102))
     hear(providers, LEAVING, 103)
     assert (providers.last_sign_at(), providers.last_sign_ns()) == (103, wall(103))
+    hear(providers, CONSUMES, 163)  # it lives, but no more as a provider
+    assert (providers.last_sign_at(), providers.last_sign_ns()) == (103, wall(103))
 
 
 # --- consumers ------------------------------------------------------------------------------

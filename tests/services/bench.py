@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 from nacl.signing import SigningKey
@@ -11,6 +12,7 @@ from nacl.signing import SigningKey
 from meshnode.adapters.storage.memory import MemoryStore
 from meshnode.core.admission import Admission
 from meshnode.core.book import Book
+from meshnode.core.facts import QueryAnswered
 from meshnode.core.links import LinkRecord
 from meshnode.core.names import Names
 from meshnode.core.outage import OutageClock
@@ -19,10 +21,11 @@ from meshnode.core.providers import Providers
 from meshnode.core.ratelimit import QueryLimiter
 from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.errors import StoreUnavailable
-from meshnode.ports import Batch, Mesh
+from meshnode.ports import Batch, Mesh, Stream
 from meshnode.services.answer import Answer
 from meshnode.services.catchup import CatchUp
 from meshnode.services.feed import Feed
+from meshnode.services.frames import Frames
 from meshnode.services.intake import Intake
 from meshnode.services.persist import Persist
 from meshnode.services.presence import Presence
@@ -30,7 +33,9 @@ from meshnode.services.status import Status
 from meshnode.services.watch import Watch
 from protocols.envelope import Envelope
 from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL, WATCH_PROTOCOL, Topic
+from protocols.limits import PRICES_PAGE_BYTES_MAX
 from protocols.messages import Role
+from protocols.packing import unpack
 from simulations.clock import VirtualClock
 from simulations.model_mesh import ModelMesh, ModelNetwork, open_model_mesh, open_network
 from tests.cast import BOB, Witness, key_of
@@ -78,7 +83,12 @@ class Bench:
     def __post_init__(self) -> None:
         now, now_ns = trio.current_time(), self.clock.now_ns()
         self.presence = Presence(
-            self.providers, OutageClock(now_ns, now, now_ns), self.witness, self.feed, self.clock
+            self.providers,
+            OutageClock(now_ns, now, now_ns),
+            self.witness,
+            self.feed,
+            self.clock,
+            own_id=self.mesh.peer_id,
         )
         self.persist = Persist(
             self.store,
@@ -173,3 +183,23 @@ async def client(bench: Bench, number: int = 100) -> AsyncIterator[tuple[Mesh, s
         bench.network, key_seed=seed, judge=None, observer=bench.witness
     ) as mesh:
         yield mesh, await mesh.connect(bench.mesh.addrs()[0])
+
+
+@asynccontextmanager
+async def asking(bench: Bench, protocol: str) -> AsyncIterator[tuple[Stream, Frames]]:
+    """A raw stream to Bob, and frames over it, for what no honest client says."""
+    async with client(bench) as (mesh, peer):
+        stream = await mesh.open_stream(peer, protocol)
+        yield stream, Frames(stream, PRICES_PAGE_BYTES_MAX)
+        await stream.reset()
+
+
+def map_in(frame: bytes | None) -> dict[str, Any]:
+    assert frame is not None
+    tree = unpack(frame, "reply", str_bytes_max=1024)
+    assert isinstance(tree, dict)
+    return tree
+
+
+def answered(witness: Witness) -> list[str | None]:
+    return [fact.error for fact in witness.facts if isinstance(fact, QueryAnswered)]

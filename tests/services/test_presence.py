@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import trio
+from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core.facts import (
@@ -30,7 +31,7 @@ from protocols.messages import Presence as PresenceState
 from protocols.messages import PresenceUpdate, PriceUpdate, Role
 from simulations.clock import START_NS, VirtualClock
 from simulations.model_mesh import ModelGossip
-from tests.cast import ALICE, EPOCH, Witness, id_of, key_of, presence, quote
+from tests.cast import ALICE, BOB, EPOCH, Witness, id_of, key_of, presence, quote
 
 PRICES = PriceUpdate((quote(),))
 
@@ -44,11 +45,18 @@ class Tracker:
         self.clock = VirtualClock()
         now, now_ns = trio.current_time(), self.clock.now_ns()
         self.presence = Presence(
-            Providers(), OutageClock(now_ns, now, now_ns), self.witness, self.feed, self.clock
+            Providers(),
+            OutageClock(now_ns, now, now_ns),
+            self.witness,
+            self.feed,
+            self.clock,
+            own_id=id_of(BOB),
         )
 
-    def hears(self, payload: PriceUpdate | PresenceUpdate = PRICES) -> None:
-        self.presence.heard(key_of(ALICE), payload, self.clock.now_ns())
+    def hears(
+        self, payload: PriceUpdate | PresenceUpdate = PRICES, *, by: SigningKey = ALICE
+    ) -> None:
+        self.presence.heard(key_of(by), payload, self.clock.now_ns())
 
 
 async def told(subscription: Subscription) -> list[Fact]:
@@ -76,6 +84,18 @@ async def test_facts_are_observed_and_fed_in_their_order(autojump_clock: MockClo
         ]
         assert bob.witness.facts == expected
         assert await told(subscription) == expected
+
+
+async def test_that_we_are_there_ourselves_is_no_news_but_ends_an_outage(
+    autojump_clock: MockClock,
+) -> None:
+    bob = Tracker()
+    await trio.sleep(600)
+    bob.presence.sweep()
+    with bob.feed.subscribe() as subscription:
+        bob.hears(by=BOB)
+        assert await told(subscription) == [OutageEnded(600)]
+    assert bob.witness.facts[1:] == [OutageEnded(600)]
 
 
 async def test_leaving_begins_the_outage_when_it_was_said(autojump_clock: MockClock) -> None:

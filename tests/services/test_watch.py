@@ -1,20 +1,16 @@
 """Bob is watched: the present state, every change at once, and no watcher delays anybody."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from meshnode.core.facts import OutageExtended, QueryAnswered
+from meshnode.core.facts import OutageExtended
 from meshnode.core.links import LinkRecord
 from meshnode.core.modes import Mode
-from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
-from meshnode.ports import Mesh, Stream
-from meshnode.services import ask
+from meshnode.errors import QueryRefused, StreamBroken
 from meshnode.services.feed import FEED_BUFFER_EVENTS_MAX, ModeChanged, PricesChanged
 from meshnode.services.frames import Frames
 from meshnode.services.watch import PRICES_PER_FRAME_MAX, WRITE_DEADLINE_S
@@ -24,7 +20,6 @@ from protocols.limits import (
     EXCHANGE_DEADLINE_S,
     MANTISSA_MAX,
     REQUEST_BYTES_MAX,
-    WATCH_FRAME_BYTES_MAX,
     WATCH_INTERVAL_S,
     WATCHERS_MAX,
     WATCHERS_PER_PEER_MAX,
@@ -34,43 +29,9 @@ from protocols.queries import WatchEvent, WatchRequest
 from protocols.quotes import Quote
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
-from tests.cast import ALICE, CAROL, NS_PER_S, Witness, id_of, presence, quote, said
-from tests.services.bench import Bench, client, open_bench
-
-
-class Watcher:
-    """Somebody who writes down what Bob tells."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[float, dict[str, Any]]] = []
-
-    async def follow(self, mesh: Mesh, peer: str, request: WatchRequest | None = None) -> None:
-        async with aclosing(ask.watch(mesh, peer, request)) as events:
-            async for event in events:
-                self.heard.append((trio.current_time(), event.to_map()))
-
-    def of(self, *events: str) -> list[dict[str, Any]]:
-        return [told for _, told in self.heard if told["event"] in events]
-
-    def names(self) -> list[str]:
-        return [told["event"] for _, told in self.heard]
-
-
-@asynccontextmanager
-async def watching(
-    bench: Bench, request: WatchRequest | None = None, *, number: int = 1
-) -> AsyncIterator[Watcher]:
-    """Each number is another peer."""
-    watcher = Watcher()
-    async with client(bench, number) as (mesh, peer), trio.open_nursery() as nursery:
-        nursery.start_soon(watcher.follow, mesh, peer, request)
-        await trio.sleep(0.1)
-        yield watcher
-        nursery.cancel_scope.cancel()
-
-
-def answered(witness: Witness) -> list[str | None]:
-    return [fact.error for fact in witness.facts if isinstance(fact, QueryAnswered)]
+from tests.cast import ALICE, CAROL, NS_PER_S, id_of, presence, quote, said
+from tests.services.bench import Bench, answered, asking, client, open_bench
+from tests.services.watcher import Watcher, watching
 
 
 async def test_first_the_present_state_then_heartbeats(autojump_clock: MockClock) -> None:
@@ -256,14 +217,6 @@ async def test_watching_again_and_again_is_limited_like_any_request(
             await Watcher().follow(mesh, peer)
 
 
-@asynccontextmanager
-async def raw_stream(bench: Bench) -> AsyncIterator[tuple[Stream, Frames]]:
-    async with client(bench) as (mesh, peer):
-        stream = await mesh.open_stream(peer, WATCH_PROTOCOL)
-        yield stream, Frames(stream, WATCH_FRAME_BYTES_MAX)
-        await stream.reset()
-
-
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -276,7 +229,7 @@ async def test_what_cannot_be_watched_is_refused_with_its_code(
     autojump_clock: MockClock, data: bytes, code: str
 ) -> None:
     async with open_bench() as bob:
-        async with raw_stream(bob) as (stream, frames):
+        async with asking(bob, WATCH_PROTOCOL) as (stream, frames):
             await stream.write(data)
             frame = await frames.receive()
             assert frame is not None
@@ -290,7 +243,7 @@ async def test_what_cannot_be_watched_is_refused_with_its_code(
 
 async def test_half_a_request_is_cut_off_after_five_seconds(autojump_clock: MockClock) -> None:
     async with open_bench() as bob:
-        async with raw_stream(bob) as (stream, frames):
+        async with asking(bob, WATCH_PROTOCOL) as (stream, frames):
             await stream.write(encode_frame(bytes(10))[:-1])
             began_at = trio.current_time()
             with pytest.raises(StreamBroken):
@@ -343,7 +296,7 @@ def flood(bench: Bench, updates: int, *, assets: int) -> None:
 async def test_a_slow_watcher_loses_the_oldest_and_is_told_how_many(
     autojump_clock: MockClock, events: tuple[str, ...] | None
 ) -> None:
-    async with open_bench() as bob, raw_stream(bob) as (_, frames):
+    async with open_bench() as bob, asking(bob, WATCH_PROTOCOL) as (_, frames):
         await frames.send(WatchRequest(events=events).to_bytes())
         await trio.sleep(1)
         flood(bob, FEED_BUFFER_EVENTS_MAX + 20, assets=1)
@@ -365,7 +318,7 @@ async def test_a_watcher_that_takes_nothing_is_cut_off_and_delays_nobody(
     async with (
         open_bench() as bob,
         watching(bob, number=2) as quick,
-        raw_stream(bob) as (_, frames),
+        asking(bob, WATCH_PROTOCOL) as (_, frames),
     ):
         await frames.send(WatchRequest().to_bytes())
         await trio.sleep(1)
@@ -381,39 +334,6 @@ async def test_a_watcher_that_takes_nothing_is_cut_off_and_delays_nobody(
         assert answered(bob.witness) == ["timeout"]
         with pytest.raises(StreamBroken):
             await read_events(frames, trio.current_time() + 5)
-
-
-# --- the watcher's guards -------------------------------------------------------------------
-
-
-async def test_a_node_that_says_nothing_for_three_heartbeats_is_gone(
-    autojump_clock: MockClock,
-) -> None:
-    async with open_bench() as bob, client(bob) as (mesh, peer):
-        bob.network.frozen.add(peer)
-        began_at = trio.current_time()
-        with pytest.raises(PeerUnreachable, match="said nothing"):
-            await Watcher().follow(mesh, peer)
-        assert trio.current_time() - began_at == pytest.approx(3 * WATCH_INTERVAL_S, abs=0.1)
-
-
-async def test_a_node_with_nothing_to_tell_is_not_gone(autojump_clock: MockClock) -> None:
-    async with open_bench() as bob, watching(bob, WatchRequest(events=("price",))) as watcher:
-        await trio.sleep(300)
-        assert watcher.heard == []  # the heartbeats that say so were not asked for
-        bob.hears(said(quote(price="7"), issued_ns=bob.clock.now_ns()))
-        await trio.sleep(0.1)
-        assert watcher.names() == ["price"]
-
-
-async def test_an_oversized_frame_is_not_read(autojump_clock: MockClock) -> None:
-    async def shout(stream: Stream) -> None:
-        await stream.write(encode_frame(bytes(WATCH_FRAME_BYTES_MAX + 1)))
-
-    async with open_bench() as bob, client(bob) as (mesh, peer):
-        bob.mesh.serve(WATCH_PROTOCOL, shout)
-        with pytest.raises(ValueError, match="at most"):
-            await Watcher().follow(mesh, peer)
 
 
 async def test_a_status_of_many_connections_is_cut_to_fit_its_frame(
