@@ -179,6 +179,7 @@ class _Node:
             role=self.role,
             is_open=self.is_open,
             links=links,
+            is_node=connections.is_node,
         )
         limiter = QueryLimiter()
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)

@@ -58,11 +58,11 @@ class Connections:
 
     def links(self) -> tuple[LinkRecord, ...]:
         """What became of each connection to a node, the latest last; askers are no nodes."""
-        return tuple(
-            link
-            for link in self._links.values()
-            if link.name in self._seed_ids or self._presence.providers.knows(link.name)
-        )
+        return tuple(link for link in self._links.values() if self.is_node(link.name))
+
+    def is_node(self, peer_id: str) -> bool:
+        """Whether a peer is a node: it said so, or the operator did. Who only asks never says so."""
+        return peer_id in self._seed_ids or self._presence.providers.knows(peer_id)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping and follow, for ever."""

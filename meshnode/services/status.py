@@ -43,6 +43,7 @@ class Status:
         role: Role,
         is_open: bool,
         links: Callable[[], Iterable[LinkRecord]],
+        is_node: Callable[[str], bool],
     ) -> None:
         self._mesh = mesh
         self._book = book
@@ -54,6 +55,7 @@ class Status:
         self._role = role
         self._is_open = is_open
         self._links = links
+        self._is_node = is_node
         self._started_at = trio.current_time()
 
     @property
@@ -101,9 +103,8 @@ class Status:
         return tuple(found)
 
     def connected(self) -> tuple[ConnectedPeer, ...]:
-        """The nodes connected: whoever only asks never said that it is one."""
-        knows = self._presence.providers.knows
-        return tuple(peer for peer in self._mesh.peers() if knows(peer.peer_id))
+        """The nodes connected, without those who only ask."""
+        return tuple(peer for peer in self._mesh.peers() if self._is_node(peer.peer_id))
 
     def connections(self) -> tuple[ConnectionStatus, ...]:
         """The state of every peer, upstream and store we have to do with."""

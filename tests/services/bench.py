@@ -113,6 +113,7 @@ class Bench:
             role=Role.CONSUMER,
             is_open=True,
             links=lambda: (*self.links, self.persist.link),
+            is_node=self.providers.knows,
         )
         self.catch_up = CatchUp(
             self.mesh, self.admission.judge_held, self.intake, self.witness, self.clock
