@@ -156,7 +156,11 @@ class Providers:
 
     def _lose(self, author: bytes, state: ProviderState, cause: str, now: float) -> list[Fact]:
         record = self._records.get(author)
-        if record is None or record.state is not ProviderState.ACTIVE:
+        if record is None:
+            return []
+        if record.state is not ProviderState.ACTIVE:
+            if state is ProviderState.LEFT:  # its word of leaving came behind its connection's end
+                record.state = state
             return []
         record.state, record.lost_at = state, now
         return [ProviderLost(record.peer_id, cause, now - record.heard_at)]

@@ -14,6 +14,7 @@ from meshnode.services.intake import Intake
 from protocols.errors import ProtocolError
 
 PEERS_ASKED = 2  # one may know little or lie by leaving out; who is asked again is bounded
+RETRY_DELAYS_S = (5.0, 15.0, 45.0)  # a peer's budget of requests is for 15 s
 OFFERS_MAX = 64  # peers waiting to be asked; more are not needed, and dropped
 
 JudgeHeld = Callable[[bytes, int], Verdict]
@@ -52,11 +53,20 @@ class CatchUp:
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask those offered, as far as there is need, for ever."""
         task_status.started()
-        async for peer in self._offered:
-            if self._answers < PEERS_ASKED:
-                await self._ask(peer)
+        async with trio.open_nursery() as nursery:
+            async for peer in self._offered:
+                if self._answers < PEERS_ASKED and not await self._ask(peer):
+                    nursery.start_soon(self._ask_again, peer)
 
-    async def _ask(self, peer: str) -> None:
+    async def _ask_again(self, peer: str) -> None:
+        """It was busy, or somebody who only asks: in the latter case it is soon gone."""
+        for delay_s in RETRY_DELAYS_S:
+            await trio.sleep(delay_s)
+            connected = any(other.peer_id == peer for other in self._mesh.peers())
+            if not connected or self._answers >= PEERS_ASKED or await self._ask(peer):
+                return
+
+    async def _ask(self, peer: str) -> bool:
         started = trio.current_time()
         applied = refused = 0
         try:
@@ -73,7 +83,8 @@ class CatchUp:
                     await trio.lowlevel.checkpoint()
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError) as error:
             self._observer.observe(CatchUpFailed(peer, str(error)))
-            return
+            return False
         self._answers += 1
         took_s = trio.current_time() - started
         self._observer.observe(CaughtUp(peer, applied, refused, took_s))
+        return True

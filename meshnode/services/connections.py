@@ -61,7 +61,7 @@ class Connections:
         return tuple(link for link in self._links.values() if self.is_node(link.name))
 
     def is_node(self, peer_id: str) -> bool:
-        """Whether a peer is a node: it said so, or the operator did. Who only asks never says so."""
+        """Whether a peer is a node: it said so, or the operator did; who only asks does not."""
         return peer_id in self._seed_ids or self._presence.providers.knows(peer_id)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from meshnode.core.facts import CatchUpFailed, CaughtUp, Fact
 from meshnode.core.verdicts import Accepted, Reason
 from meshnode.ports import Stream
-from meshnode.services.catchup import OFFERS_MAX, PEERS_ASKED
+from meshnode.services.catchup import OFFERS_MAX, PEERS_ASKED, RETRY_DELAYS_S
 from meshnode.services.feed import PricesChanged
 from meshnode.services.frames import Frames
 from protocols.codec import pack_envelope
@@ -37,6 +37,10 @@ class Peer:
         self._pages = pages
         self._breaks_off_after = breaks_off_after
         self.asked: list[PricesRequest] = []
+
+    def recover(self) -> None:
+        """Break off no more."""
+        self._breaks_off_after = None
 
     async def serve(self, stream: Stream) -> None:
         frames = Frames(stream, REQUEST_BYTES_MAX)
@@ -183,6 +187,24 @@ async def test_a_peer_that_breaks_off_loses_nothing_of_what_was_judged(
         assert isinstance(fact, CaughtUp)
         assert fact.applied == 3
         assert len(bob.prices()) == 6
+
+
+async def test_a_peer_that_failed_is_asked_again_while_it_stays(autojump_clock: MockClock) -> None:
+    peer = Peer(
+        [said(quote(f"A{number}"), seq=number).raw for number in (1, 2)], breaks_off_after=1
+    )
+    async with open_bench() as bob, trio.open_nursery() as nursery:
+        await nursery.start(bob.catch_up.run)
+        async with peer_of(bob, peer) as mesh:
+            bob.catch_up.offer(mesh.peer_id)
+            await trio.sleep(1)
+            assert bob.prices().keys() == set()  # a page counts when it is whole
+            peer.recover()
+            await trio.sleep(RETRY_DELAYS_S[0] + 1)
+            assert bob.prices().keys() == {"A1", "A2"}
+            await trio.sleep(2 * sum(RETRY_DELAYS_S))
+            assert len(peer.asked) == 2
+        nursery.cancel_scope.cancel()
 
 
 async def test_so_many_peers_are_asked_and_again_after_bob_was_alone(
