@@ -83,7 +83,10 @@ class Providers:
             record = self._new(author, ProviderState.ACTIVE, said_at, said_ns)
             facts.append(ProviderDiscovered(record.peer_id))
         elif record.state is not ProviderState.ACTIVE:
-            gone_s = now - (record.lost_at if record.lost_at is not None else record.heard_at)
+            lost_at = record.lost_at if record.lost_at is not None else record.heard_at
+            if _said(issued_ns, now, now_ns)[0] <= lost_at:
+                return []  # relayed late: what it said before it went does not bring it back
+            gone_s = now - lost_at
             facts.append(ProviderReturned(record.peer_id, gone_s))
         record.state, record.lost_at = ProviderState.ACTIVE, None
         _note_sign(record, issued_ns, now, now_ns)

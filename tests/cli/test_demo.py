@@ -87,6 +87,7 @@ def test_the_whole_story_happens_and_leaves_nothing_behind(tmp_path: Path) -> No
     ]  # fmt: skip
     for event in ("first_price", "lost", "cached", "warning", "returned", "fresh"):
         assert {d["node"] for d in documents if d["event"] == event} == {"bob", "carol"}
+    assert [d["prices"] for d in documents if d["event"] == "joined"] == [1]
     summary = documents[-1]
     assert (summary["complete"], summary["missing"]) == (True, [])
     assert all(0 <= ms < 5000 for ms in summary["noticed_ms"].values())
@@ -97,12 +98,13 @@ def test_the_whole_story_happens_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert command_lines_with(str(tmp_path)) == []
 
 
-def test_an_interrupt_ends_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["starting", "ready"])
+def test_an_interrupt_ends_everything(moment: str, tmp_path: Path) -> None:
     demo = start_demo(tmp_path, "--json")
     for document in documents_of(demo):
-        if document["event"] == "ready":
+        if document["event"] == moment:
             break
-    assert command_lines_with(str(tmp_path))
+    assert moment == "starting" or command_lines_with(str(tmp_path))
     demo.send_signal(signal.SIGINT)
     _, errors = end(demo)
     assert (demo.returncode, errors) == (130, "")
@@ -175,11 +177,12 @@ async def test_a_log_is_waited_for_and_not_for_ever(tmp_path: Path) -> None:
 
 
 async def test_a_signal_cancels_and_is_named() -> None:
-    async def perform() -> None:
+    async def perform(stop: trio.CancelScope) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        await trio.sleep_forever()
+        with stop:
+            await trio.sleep_forever()
 
-    async def perform_quickly() -> None:
+    async def perform_quickly(_stop: trio.CancelScope) -> None:
         await trio.lowlevel.checkpoint()
 
     with trio.fail_after(5):

@@ -116,7 +116,9 @@ def test_a_newcomer_must_have_every_price() -> None:
     story = whole_story()
     other = answer(observed_ms=1, received_ms=2)
     story.views["carol"].served["ETHUSDT"] = other, 1.0
+    assert not story.newcomer_has_every_price()
     assert story.missing() == (Step.JOIN,)
+    assert not Story().newcomer_has_every_price()
 
 
 def test_between_updates_means_that_all_have_the_same_newest() -> None:

@@ -243,3 +243,15 @@ def test_the_consumer_that_is_over_first_makes_room(monkeypatch: pytest.MonkeyPa
     for now, who in enumerate((ALICE, BOB, ALICE, CAROL)):
         hear(providers, CONSUMES, now, by=key_of(who))
     assert providers.present() == {id_of(ALICE), id_of(CAROL)}
+
+
+@pytest.mark.parametrize("payload", [PRICES, HERE])
+def test_what_was_said_before_the_loss_and_comes_late_brings_nobody_back(
+    payload: PriceUpdate | PresenceUpdate,
+) -> None:
+    providers = Providers()
+    hear(providers, PRICES, 10)
+    providers.connection_lost(id_of(ALICE), 20)
+    assert hear(providers, payload, 21, late_s=1.5) == []
+    assert providers.active() == frozenset()
+    assert hear(providers, payload, 22, late_s=0.5) == [ProviderReturned(id_of(ALICE), 2)]

@@ -206,7 +206,12 @@ async def open_mesh(
     try:
         async with trio.open_nursery() as nursery:
             try:
-                yield await nursery.start(partial(_run, settings, key_seed, judge, observer, stop))
+                # Shielded: cancelled in the middle, nobody would be left to set `stop`.
+                with trio.CancelScope(shield=True):
+                    mesh = await nursery.start(
+                        partial(_run, settings, key_seed, judge, observer, stop)
+                    )
+                yield mesh
             finally:
                 stop.set()
     except BaseExceptionGroup as group:

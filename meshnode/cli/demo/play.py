@@ -68,8 +68,11 @@ class Play:
         """Since the play began."""
         return time.monotonic() - self._started_at
 
-    async def perform(self) -> None:
-        """All steps, or as many as happen: the story knows. Raises MeshnodeError."""
+    async def perform(self, stop: trio.CancelScope) -> None:
+        """All steps, or as many as happen: the story knows. Raises MeshnodeError.
+
+        Cancelling `stop` ends it, once the client is open: one that is opening is not cancelled.
+        """
         self._say("starting", "starting three nodes, one after the other: a few seconds")
         bob = await self._processes.start("bob")
         await trio.to_thread.run_sync(_load_libp2p)
@@ -81,10 +84,9 @@ class Play:
         with open_logs(sys.stderr, log_level="critical") as logs:
             async with open_client(logs) as mesh, trio.open_nursery() as nursery:
                 watching = Watching(mesh, nursery, self._story, self._tell, lambda: self.elapsed_s)
-                try:
+                with stop:
                     await self._acts(watching, bob)
-                finally:
-                    self._say("ending", "ending all nodes")
+                self._say("ending", "ending all nodes")
                 nursery.cancel_scope.cancel()
 
     async def draw(self) -> None:
@@ -143,7 +145,10 @@ class Play:
         ready = await self._follow(watching, dave, "consumer, knows carol")
         connected = await dave.wait_log("peer_joined", LOG_WITHIN_S, peer_id=introducer.node_id)
         caught_up = await dave.wait_log("caught_up", LOG_WITHIN_S, peer_id=introducer.node_id)
-        if connected is None or caught_up is None:
+        if connected is None or caught_up is None or caught_up["refused"]:
+            return
+        # Its log says when, the node itself says what.
+        if not await watching.wait_until(self._story.newcomer_has_every_price, STEP_WITHIN_S):
             return
         joined = Joined(ns_from_rfc3339(connected["time"]), ns_from_rfc3339(caught_up["time"]))
         self._tell([self._story.newcomer_joined(joined)])

@@ -49,13 +49,14 @@ def perform(seconds: int, *, as_json: bool) -> int:
     return 1 if is_kept else 0
 
 
-async def until_signalled(perform: Callable[[], Awaitable[None]]) -> int | None:
-    """Do something to its end, or cancel it at the first signal; returns that, or None."""
+async def until_signalled(perform: Callable[[trio.CancelScope], Awaitable[None]]) -> int | None:
+    """Do something to its end; the first signal cancels the scope it is given, and is returned."""
+    stop = trio.CancelScope()
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
             caught: list[int] = []
-            nursery.start_soon(_cancel_on_signal, signals, caught, nursery.cancel_scope)
-            await perform()
+            nursery.start_soon(_cancel_on_signal, signals, caught, stop)
+            await perform(stop)
             nursery.cancel_scope.cancel()
     return caught[0] if caught else None
 
@@ -67,13 +68,15 @@ async def _cancel_on_signal(
     scope.cancel()
 
 
-async def _perform(seconds: int, screen: Screen, story: Story, directory: Path) -> None:
+async def _perform(
+    seconds: int, screen: Screen, story: Story, directory: Path, stop: trio.CancelScope
+) -> None:
     with screen.shown():
         async with trio.open_nursery() as nursery:
             async with open_processes(directory) as processes:
                 play = Play(screen, story, processes, seconds)
                 nursery.start_soon(play.draw)
-                await play.perform()
+                await play.perform(stop)
             nursery.cancel_scope.cancel()
 
 

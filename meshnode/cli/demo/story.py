@@ -139,6 +139,10 @@ class Story:
         newest = {self.views[name].newest for name in LISTENERS}
         return len(newest) == 1 and None not in newest
 
+    def newcomer_has_every_price(self) -> bool:
+        """Whether the newcomer serves whatever the node serves that it asked."""
+        return self.views[NEWCOMER].served.keys() >= self.views[INTRODUCER].served.keys() > set()
+
     def rows(self, now: float) -> list[Row]:
         """The table: every price of every consumer, as it served it last, ages counted on."""
         rows = []
@@ -170,12 +174,11 @@ class Story:
                     for view in listeners
                 )
             case Step.JOIN:
-                newcomer = self.views[NEWCOMER]
                 return (
                     self.joined is not None
-                    and newcomer.served.keys() >= self.views[INTRODUCER].served.keys() > set()
+                    and self.newcomer_has_every_price()
                     and self.neighbours == (INTRODUCER,)
-                    and newcomer.updates >= UPDATES_MIN
+                    and self.views[NEWCOMER].updates >= UPDATES_MIN
                 )
 
     def missing(self) -> tuple[Step, ...]:

@@ -249,3 +249,11 @@ async def test_a_client_asks_and_is_gone() -> None:
             assert await stream.read(100) == client.peer_id.encode()
             with pytest.raises(RuntimeError):
                 _ = client.gossip
+
+
+async def test_who_is_cancelled_while_it_opens_ends_all_the_same() -> None:
+    with trio.fail_after(5):
+        with trio.move_on_after(0) as scope:
+            async with open_client(Facts()):
+                await trio.sleep_forever()
+        assert scope.cancelled_caught
