@@ -60,7 +60,9 @@ class Presence:
     def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         """An accepted message, our own included."""
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
-        self._tell(self.providers.heard(author, payload, issued_ns, now, now_ns))
+        facts = self.providers.heard(author, payload, issued_ns, now, now_ns)
+        if facts or self.outage.since_ns is not None:  # else nothing has changed, for most messages
+            self._tell(facts)
 
     def connection_lost(self, peer_id: str) -> None:
         """The last connection to a peer broke."""
