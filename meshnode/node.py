@@ -5,6 +5,7 @@ from nacl.signing import SigningKey
 
 from meshnode.config import NodeConfig
 from meshnode.core.admission import Admission
+from meshnode.core.author_budget import AuthorBudget
 from meshnode.core.book import AUTHORS_MAX, AUTHORS_OPEN_MAX, Book
 from meshnode.core.facts import NodeLeaving, NodeReady, StoreRestored
 from meshnode.core.links import LinkRecord
@@ -96,12 +97,20 @@ class _Node:
         self.is_open = not allowed
         allowlist = allowed | {own_key} if allowed else None
         self.book = Book(authors_max=AUTHORS_OPEN_MAX if self.is_open else AUTHORS_MAX)
-        self.names = Names(is_kept=self.book.holds, allowlist=allowlist or frozenset({own_key}))
+        self.outbox = Outbox()
+        self.names = Names(
+            is_kept=self.book.holds,
+            on_forgotten=self.outbox.forget,
+            allowlist=allowlist or frozenset({own_key}),
+        )
         self.admission = Admission(
-            config.network, allowlist=allowlist, names=self.names, find_held=self._find_held
+            config.network,
+            allowlist=allowlist,
+            names=self.names,
+            find_held=self._find_held,
+            budget=AuthorBudget() if self.is_open else None,
         )
         self.providers = Providers()
-        self.outbox = Outbox()
         self.feed = Feed()
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
@@ -113,7 +122,8 @@ class _Node:
         now, now_ns = trio.current_time(), self.platform.wall_clock.now_ns()
         self.book.restore(held)
         for mark in held.marks:
-            self.names.restore(Name(*mark), now_ns)
+            if not self.names.restore(Name(*mark), now_ns):
+                self.outbox.forget(mark.author)
         last_said: dict[bytes, int] = {}
         for stored in held.latest:
             said_ns = min(stored.issued_ns, stored.received_ns)
@@ -149,6 +159,7 @@ class _Node:
             key=self.key,
             network=config.network,
             epoch=self.epoch,
+            vouch=self.admission.vouch,
         )
         poll = Poll(self.platform.make_sources(config), publisher, observer, wall_clock, rng)
         catch_up = CatchUp(mesh, self.admission.judge_held, intake, observer, wall_clock)
@@ -180,11 +191,12 @@ class _Node:
             is_open=self.is_open,
             links=links,
             is_node=connections.is_node,
+            evidence=self.admission.evidence,
         )
         limiter = QueryLimiter()
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)
         watch = Watch(self.feed, status, self.book, presence, limiter, observer, wall_clock)
-        monitor = Monitor(presence, status, self.feed)
+        monitor = Monitor(presence, status, self.feed, self.admission.evidence, observer)
         mesh.serve(STATUS_PROTOCOL, answer.status)
         mesh.serve(PRICES_PROTOCOL, answer.prices)
         mesh.serve(WATCH_PROTOCOL, watch.serve)

@@ -1,6 +1,6 @@
 """The few interfaces that have two implementations: the real thing, and one for virtual time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -139,6 +139,10 @@ class Mesh(Protocol):
 
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """The peers connected now."""
+        ...
+
+    def refused(self) -> Mapping[str, int]:
+        """How often each guard against hostile peers refused something, by the guard's name."""
         ...
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:

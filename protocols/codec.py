@@ -1,6 +1,8 @@
 """Bodies and envelopes as bytes: one message, one encoding; everything else is Malformed."""
 
 from collections.abc import Mapping
+from functools import partial
+from operator import itemgetter
 from typing import Any, cast
 
 from protocols.errors import Malformed
@@ -35,12 +37,14 @@ from protocols.messages import (
     Value,
 )
 from protocols.packing import pack, unpack
-from protocols.quotes import Quote, is_asset
+from protocols.quotes import ASSET, Quote
 
 SIGNATURE_BYTES = 64
 _BODY_FIELDS = 7
 _PAYLOAD_DEPTH = 2
 _QUOTE_FIELDS = 7
+_ASSET_OF = itemgetter(0)
+_AS_QUOTE = partial(tuple.__new__, Quote)
 _PRESENCE_FIELDS = 8
 _EXTRA_MAX = 8
 _CONSUMER_INTERVAL_MS_MAX = 2**63 - 1
@@ -49,6 +53,14 @@ _INT64_MIN = -(2**63)
 
 def encode_body(message: Message) -> bytes:
     """The one encoding of a message. Raises Malformed for what `decode_body` would refuse."""
+    return encode(message)[0]
+
+
+def encode(message: Message) -> tuple[bytes, Message]:
+    """The one encoding of a message, and the message as `decode_body` would give it back.
+
+    Raises Malformed for what `decode_body` would refuse.
+    """
     kind, payload = _payload_tree(message.payload)
     tree = (
         kind,
@@ -59,10 +71,10 @@ def encode_body(message: Message) -> bytes:
         message.issued_ns,
         payload,
     )
-    _message_of(tree)
+    read = _message_of(tree)
     body = pack(tree)
     _check_size(body)
-    return body
+    return body, read
 
 
 def decode_body(body: bytes) -> Message:
@@ -147,21 +159,21 @@ def _payload_of(kind: int, tree: object) -> Payload:
 def _quotes_of(tree: object) -> tuple[Quote, ...]:
     if type(tree) is not tuple or not 1 <= len(tree) <= QUOTES_MAX:
         raise Malformed(f"quotes: not an array of 1 to {QUOTES_MAX}")
-    quotes: list[Quote] = []
+    shape = Quote if type(tree[0]) is Quote else tuple  # ours are quotes already
     try:
-        _read_quotes(tree, quotes)
+        _check_quotes(tree, shape)
     except Malformed as error:
-        raise Malformed(f"quote {len(quotes)}: {error}") from None
-    if len({quote[0] for quote in quotes}) != len(quotes):
+        raise Malformed(f"quote {_first_malformed(tree, shape)}: {error}") from None
+    if len(set(map(_ASSET_OF, tree))) != len(tree):
         raise Malformed("quotes: an asset appears twice")
-    return tuple(quotes)
+    return tree if shape is Quote else tuple(map(_AS_QUOTE, tree))
 
 
-def _read_quotes(items: tuple[Any, ...], quotes: list[Quote]) -> None:
+def _check_quotes(items: tuple[Any, ...], shape: Any) -> None:
     # Written out, with hardly a call: a thousand of these pass for every update.
-    append, new = quotes.append, tuple.__new__
+    is_asset = ASSET.fullmatch
     for item in items:
-        if type(item) is not tuple or len(item) != _QUOTE_FIELDS:
+        if type(item) is not shape or len(item) != _QUOTE_FIELDS:
             raise Malformed(f"not an array of {_QUOTE_FIELDS}")
         asset, mantissa, exponent, observed_ns, confidence, sources, tags = item
         if type(asset) is not str or not is_asset(asset):
@@ -180,7 +192,15 @@ def _read_quotes(items: tuple[Any, ...], quotes: list[Quote]) -> None:
             raise Malformed("mantissa: a factor of ten is left that belongs into the exponent")
         if tags is not None:
             text_map(tags, "tags", TAGS_MAX, TAG_BYTES_MAX)
-        append(new(Quote, item))
+
+
+def _first_malformed(items: tuple[Any, ...], shape: Any) -> int:
+    for number, item in enumerate(items):
+        try:
+            _check_quotes((item,), shape)
+        except Malformed:
+            return number
+    raise AssertionError("one of them is malformed")
 
 
 def _presence_of(fields: tuple[Any, ...]) -> PresenceUpdate:
@@ -245,9 +265,7 @@ def _check_value(value: object, depth: int) -> None:
 def _payload_tree(payload: Payload) -> tuple[int, tuple[object, ...]]:
     match payload:
         case PriceUpdate(quotes):
-            return int(Kind.PRICES), (
-                tuple((*quote[:-1], _map_tree(quote.tags)) for quote in quotes),
-            )
+            return int(Kind.PRICES), (tuple(map(_in_order, quotes)),)
         case PresenceUpdate():
             return int(Kind.PRESENCE), (
                 int(payload.role),
@@ -263,6 +281,10 @@ def _payload_tree(payload: Payload) -> tuple[int, tuple[object, ...]]:
             if kind in (Kind.PRICES, Kind.PRESENCE):
                 raise Malformed(f"kind: {kind} is not reserved")
             return kind, tuple(_value_tree(field, _PAYLOAD_DEPTH + 1) for field in fields)
+
+
+def _in_order(quote: Quote) -> Quote:
+    return quote if quote.tags is None else quote._replace(tags=_map_tree(quote.tags))
 
 
 def _map_tree(mapping: Mapping[str, str] | None) -> dict[str, str] | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
-from protocols.codec import decode_body, encode_body, pack_envelope, unpack_envelope
+from protocols.codec import decode_body, encode, pack_envelope, unpack_envelope
 from protocols.messages import Message
 
 SIGNING_CONTEXT = b"meshprice/1\0"
@@ -40,6 +40,6 @@ def open_envelope(raw: bytes) -> Envelope:
 
 def seal(message: Message, key: SigningKey) -> Envelope:
     """Sign a message of our own. Raises Malformed for a message that no receiver would take."""
-    body = encode_body(message)
+    body, read = encode(message)
     signature = key.sign(SIGNING_CONTEXT + body).signature
-    return Envelope(pack_envelope(body, signature), body, signature, message)
+    return Envelope(pack_envelope(body, signature), body, signature, read)

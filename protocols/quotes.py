@@ -8,7 +8,7 @@ from typing import NamedTuple
 from protocols.errors import ProtocolError
 from protocols.limits import EXPONENT_MAX, EXPONENT_MIN, MANTISSA_MAX
 
-_ASSET = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")
+ASSET = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")  # the whole of a name
 
 RECORDED_TAG = "recorded"
 SYNTHETIC_TAG = "synthetic"
@@ -43,7 +43,7 @@ class Quote(NamedTuple):
 
 def is_asset(name: str) -> bool:
     """Whether the whole string may name an asset."""
-    return _ASSET.fullmatch(name) is not None
+    return ASSET.fullmatch(name) is not None
 
 
 def normalised(mantissa: int, exponent: int, confidence: int = 0) -> tuple[int, int, int]:

@@ -144,6 +144,7 @@ STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
         "outage": record(Outage),
         "connections": array_of(record(ConnectionStatus)),
         "warnings": array_of(record(StatusWarning)),
+        "refused": any_value,
         _TRUNCATED: array_of(text, _KEYS_MAX),
     }
 )

@@ -205,6 +205,10 @@ class ModelMesh:
         """See `Mesh.addrs`."""
         return () if self._addr is None else (f"{self._addr}/p2p/{self._peer_id}",)
 
+    def refused(self) -> dict[str, int]:
+        """See `Mesh.refused`; the model has no guards."""
+        return {}
+
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """See `Mesh.peers`."""
         return tuple(

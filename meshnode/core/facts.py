@@ -183,11 +183,15 @@ class CatchUpFailed:
 
 @dataclass(frozen=True, slots=True)
 class PeerMisbehaved:
-    """A peer caused an exception or sent what cannot be; `where` names the guard."""
+    """A peer caused an exception or sent what cannot be; `where` names the guard.
+
+    `count` is how often it did, with this time, since it was last told of.
+    """
 
     peer_id: str
     where: str
     error: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,18 +126,21 @@ class Names:
 
     An author is forgotten only to make room, and only if it has been unheard for over
     FORGET_AFTER_NS, is not on the allowlist, and `is_kept(author)` says that nothing of it is
-    stored. Every operation is O(1), amortised.
+    stored. `on_forgotten` is told of each, so that its stored marks can go as well. Every
+    operation is O(1), amortised.
     """
 
     def __init__(
         self,
         *,
         is_kept: Callable[[bytes], bool],
+        on_forgotten: Callable[[bytes], None] = lambda _author: None,
         allowlist: frozenset[bytes] = frozenset(),
         authors_max: int = AUTHORS_MAX,
         windows_max: int = WINDOWS_MAX,
     ) -> None:
         self._is_kept = is_kept
+        self._on_forgotten = on_forgotten
         self._allowlist = allowlist
         self._authors_max = authors_max
         self._windows_max = windows_max
@@ -228,5 +231,6 @@ class Names:
             del self._authors[key]
             self._windows.pop(key, None)
             self._forgotten += 1
+            self._on_forgotten(key)
             return True
         return False

@@ -10,6 +10,9 @@ from protocols.ids import Topic
 # About 200 bytes each. While the store is away the history's oldest go first; everything else
 # is bounded by the number of keys in the book.
 TICKS_WAITING_MAX = 200_000
+# Beyond it the newest stay on disk, and are counted: the next start finds no room for them, and
+# lets them go.
+FORGOTTEN_WAITING_MAX = 20_000
 
 
 class Outbox:
@@ -22,7 +25,9 @@ class Outbox:
         self._envelopes: dict[EnvelopeKey, bytes] = {}
         self._released: dict[EnvelopeKey, None] = {}
         self._marks: dict[tuple[bytes, Topic], Mark] = {}
+        self._forgotten: dict[bytes, None] = {}
         self.ticks_dropped = 0
+        self.forgotten_dropped = 0
 
     def __len__(self) -> int:
         """How many rows wait."""
@@ -32,6 +37,7 @@ class Outbox:
             + len(self._envelopes)
             + len(self._released)
             + len(self._marks)
+            + len(self._forgotten)
         )
 
     def put(self, applied: Applied, mark: Mark | None = None) -> None:
@@ -52,6 +58,12 @@ class Outbox:
         if mark is not None:
             self._raise(mark)
 
+    def forget(self, author: bytes) -> None:
+        """Let an author's marks go; what is said of it later is kept again."""
+        for topic in Topic:
+            self._marks.pop((author, topic), None)
+        self._forget((author,))
+
     def put_everything(
         self,
         latest: Iterable[StoredQuote],
@@ -70,12 +82,14 @@ class Outbox:
             tuple(self._envelopes.items()),
             tuple(self._released),
             tuple(self._marks.values()),
+            tuple(self._forgotten),
         )
         self._latest.clear()
         self._ticks.clear()
         self._envelopes.clear()
         self._released.clear()
         self._marks.clear()
+        self._forgotten.clear()
         return batch
 
     def give_back(self, batch: Batch) -> None:
@@ -91,7 +105,17 @@ class Outbox:
             if key not in self._released:
                 self._envelopes.setdefault(key, raw)
         for mark in batch.marks:
-            self._raise(mark)
+            if mark.author not in self._forgotten:
+                self._raise(mark)
+        # An author that was heard again meanwhile may lose its older marks all the same.
+        self._forget(batch.forgotten)
+
+    def _forget(self, authors: Iterable[bytes]) -> None:
+        for author in authors:
+            if author in self._forgotten or len(self._forgotten) < FORGOTTEN_WAITING_MAX:
+                self._forgotten[author] = None
+            else:
+                self.forgotten_dropped += 1
 
     def _raise(self, mark: Mark) -> None:
         standing = self._marks.get((mark.author, mark.topic))

@@ -45,6 +45,8 @@ class Batch:
 
     `latest` replaces what stood for its (asset, author); `ticks` are appended to the history;
     `envelopes` are the proofs of `latest`; `released` names envelopes that prove nothing any more.
+    `forgotten` are authors whose marks are needed no more: these go before all else is written,
+    unless quotes or envelopes of theirs are stored already. Whoever has ticks has a quote.
     """
 
     latest: Sequence[StoredQuote] = ()
@@ -52,9 +54,17 @@ class Batch:
     envelopes: Sequence[tuple[EnvelopeKey, bytes]] = ()
     released: Sequence[EnvelopeKey] = ()
     marks: Sequence[Mark] = ()
+    forgotten: Sequence[bytes] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.latest or self.ticks or self.envelopes or self.released or self.marks)
+        return bool(
+            self.latest
+            or self.ticks
+            or self.envelopes
+            or self.released
+            or self.marks
+            or self.forgotten
+        )
 
 
 @dataclass(frozen=True, slots=True)

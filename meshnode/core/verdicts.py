@@ -24,6 +24,7 @@ class Reason(Enum):
     BAD_SIGNATURE = "bad_signature"  # 7
     EQUIVOCATION = "equivocation"  # 8
     TOO_MANY_AUTHORS = "too_many_authors"  # our own bound on memory
+    OVER_BUDGET = "over_budget"  # our own bound on what a stranger may say
     BUSY = "busy"  # our own queue is full; nothing was marked, it may come again
 
 

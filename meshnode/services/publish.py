@@ -1,6 +1,7 @@
 """Publishing: seals what this node says, in order, and says the prices that are due."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import trio
@@ -27,7 +28,8 @@ class PublisherStatistics:
 class Publisher:
     """The one voice of this node: everything it says on either topic is said here.
 
-    `epoch` must be new (`Store.begin_epoch`); numbers start at 1 on each topic.
+    `epoch` must be new (`Store.begin_epoch`); numbers start at 1 on each topic. `vouch` is told of
+    each envelope before gossip gets it.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Publisher:
         key: SigningKey,
         network: str,
         epoch: int,
+        vouch: Callable[[Envelope], None],
     ) -> None:
         self._publication = publication
         self._gossip = gossip
@@ -47,6 +50,7 @@ class Publisher:
         self._author = bytes(key.verify_key)
         self._network = network
         self._epoch = epoch
+        self._vouch = vouch
         self._seqs = dict.fromkeys(Topic, 0)
         self._turn = trio.Lock()
         self._due_changed = trio.Event()
@@ -88,6 +92,7 @@ class Publisher:
         """
         async with self._turn:  # numbers are given in the order of sending
             envelope = self._sealed(payload)
+            self._vouch(envelope)
             try:
                 await self._gossip.publish(envelope.message.topic, envelope.raw)
             except MeshnodeError:

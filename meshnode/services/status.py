@@ -1,10 +1,11 @@
 """Status: what this node says of itself, gathered from its parts when somebody asks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 
 from meshnode.core.book import Book
+from meshnode.core.evidence import Evidence
 from meshnode.core.freshness import STALE_AFTER_S, data_freshness
 from meshnode.core.links import LinkRecord
 from meshnode.core.modes import Mode, mode_of
@@ -12,6 +13,7 @@ from meshnode.core.providers import ProviderRecord, ProviderState
 from meshnode.ports import ConnectedPeer, Mesh, WallClock
 from meshnode.services.persist import Persist
 from meshnode.services.presence import Presence
+from protocols.ids import peer_id
 from protocols.limits import ADDRS_MAX
 from protocols.messages import Role
 from protocols.status import (
@@ -44,6 +46,7 @@ class Status:
         is_open: bool,
         links: Callable[[], Iterable[LinkRecord]],
         is_node: Callable[[str], bool],
+        evidence: Callable[[], Sequence[Evidence]],
     ) -> None:
         self._mesh = mesh
         self._book = book
@@ -56,6 +59,7 @@ class Status:
         self._is_open = is_open
         self._links = links
         self._is_node = is_node
+        self._evidence = evidence
         self._started_at = trio.current_time()
 
     @property
@@ -95,6 +99,12 @@ class Status:
                     "STORE_UNAVAILABLE",
                     f"Nothing is written to disk: {self._persist.link.last_error}",
                 )
+            )
+        if evidence := self._evidence():
+            first = peer_id(evidence[0].name.author)
+            others = f" and {len(evidence) - 1} more" if len(evidence) > 1 else ""
+            found.append(
+                StatusWarning("EQUIVOCATION", f"{first}{others} signed two messages under one name")
             )
         if self._is_open:
             found.append(
@@ -170,6 +180,7 @@ class Status:
                 "outage": self.outage(),
                 "connections": self.connections(),
                 "warnings": self.warnings(),
+                "refused": dict(self._mesh.refused()),
                 "truncated": (),
             }
         )

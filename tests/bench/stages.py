@@ -40,7 +40,7 @@ class StationProcess:
     async def go(self) -> None:
         """Let it begin, or end."""
         assert self._process.stdin is not None
-        await self._process.stdin.send_all(b"go\n")
+        await self._process.stdin.send_all(b"!")
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ starts in earnest when a line comes in on stdin.
 
 import json
 import math
+import os
 import resource
 import sys
 import time
@@ -17,9 +18,9 @@ from typing import Any
 import trio
 from nacl.signing import SigningKey
 
-from tests.bench.figures import percentile
 from meshnode.adapters.interpreter import settle
 from protocols.messages import Message, PriceUpdate
+from tests.bench.figures import percentile
 from tests.bench.stations import NETWORK, STATIONS, Station, prices
 
 WARM_UP_S = 0.1
@@ -66,7 +67,8 @@ def tell(**said: Any) -> None:
 
 
 async def until_told() -> None:
-    await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True)
+    async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as words:
+        await words.receive_some(1)
 
 
 async def drain(station: Station) -> None:

@@ -76,10 +76,11 @@ class Desk:
     def __init__(self) -> None:
         self.book = Book(authors_max=64)
         names = Names(is_kept=self.book.holds)
-        self._admission = Admission(NETWORK, allowlist=None, names=names, find_held=lambda _: None)
+        admission = Admission(NETWORK, allowlist=None, names=names, find_held=lambda _: None)
+        self._judge, self.vouch = admission.judge, admission.vouch
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
-        return self._admission.judge(topic, sender, data, time.time_ns())
+        return self._judge(topic, sender, data, time.time_ns())
 
     def apply(self, envelope: Envelope) -> Heard:
         self.book.apply(envelope, time.time_ns())
@@ -99,7 +100,9 @@ class OurStation:
         await self._mesh.connect(addr)
 
     async def say(self, update: Message) -> None:
-        await self._mesh.gossip.publish(Topic.PRICES, seal(update, self._key).raw)
+        envelope = seal(update, self._key)
+        self._desk.vouch(envelope)
+        await self._mesh.gossip.publish(Topic.PRICES, envelope.raw)
 
     async def hear(self) -> Heard:
         return self._desk.apply((await self._mesh.gossip.receive()).envelope)
@@ -177,7 +180,7 @@ class BareStation:
     """Signed messages over TCP and nothing else: what this machine could do at most.
 
     A frame is four bytes of length, a signature, and quotes in msgpack; what is heard is verified,
-    unpacked and put into a dictionary.
+    unpacked, and put into a dictionary where it is the newest of its author and asset.
     """
 
     def __init__(self, listener: trio.SocketListener, key: SigningKey) -> None:
@@ -185,7 +188,7 @@ class BareStation:
         self._key = key
         self._stream: trio.SocketStream | None = None
         self._pending = bytearray()
-        self._book: dict[str, tuple[Any, ...]] = {}
+        self._book: dict[tuple[bytes, str], tuple[tuple[int, int], Any]] = {}
         self.addr = str(listener.socket.getsockname()[1])
 
     async def connect(self, addr: str) -> None:
@@ -194,7 +197,15 @@ class BareStation:
     async def say(self, update: Message) -> None:
         assert self._stream is not None
         assert isinstance(update.payload, PriceUpdate)
-        body = msgpack.packb((update.author, update.epoch, update.issued_ns, update.payload.quotes))
+        body = msgpack.packb(
+            (
+                update.author,
+                update.epoch,
+                update.seq,
+                update.issued_ns,
+                update.payload.quotes,
+            )
+        )
         frame = self._key.sign(body)
         await self._stream.send_all(len(frame).to_bytes(4, "big") + frame)
 
@@ -203,12 +214,16 @@ class BareStation:
             self._stream = await self._listener.accept()
         size = int.from_bytes(await self._take(4), "big")
         frame = await self._take(size)
-        author, *heard, quotes = msgpack.unpackb(frame[SIGNATURE_BYTES:], use_list=False)
+        body = msgpack.unpackb(frame[SIGNATURE_BYTES:], use_list=False)
+        author, epoch, seq, issued_ns, quotes = body
         VerifyKey(author).verify(frame)
-        book = self._book
+        book, order = self._book, (epoch, seq)
         for quote in quotes:
-            book[quote[0]] = quote
-        return Heard(*heard)
+            key = (author, quote[0])
+            standing = book.get(key)
+            if standing is None or standing[0] < order:
+                book[key] = (order, quote)
+        return Heard(epoch, issued_ns)
 
     async def _take(self, size: int) -> bytes:
         assert self._stream is not None

@@ -1,5 +1,6 @@
 """Two processes on loopback: 100 updates a second of 100 quotes, for a minute."""
 
+import json
 import os
 import sqlite3
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from tests.bench.figures import percentile, show
-from tests.processes.harness import node_process, provider
+from tests.processes.harness import meshnode, node_process, provider
 
 pytestmark = pytest.mark.bench
 
@@ -24,9 +25,15 @@ async def test_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faster = tmp_path / "faster.toml"
     faster.write_text("publish_window_ms = 1\n")
     source = f"walk:{ASSETS}?interval_s=0.01"
+    # Where anybody may publish, an author has a budget that is about a third of this.
+    own_id = json.loads(
+        (await meshnode("id", "--data-dir", str(tmp_path / "alice"), "--json")).stdout
+    )
+    allow = ("--allow", own_id["node_id"])
+    run_alice = ("--config", str(faster), *provider(source), *allow)
     async with (
-        node_process(tmp_path / "alice", "--config", str(faster), *provider(source)) as alice,
-        node_process(tmp_path / "bob", "--connect", alice.addr) as bob,
+        node_process(tmp_path / "alice", *run_alice) as alice,
+        node_process(tmp_path / "bob", "--connect", alice.addr, *allow) as bob,
     ):
         await trio.sleep(SETTLE_S + SECONDS)
         cpu_s = {node: _cpu_s(process.pid) for node, process in (("a", alice), ("b", bob))}

@@ -136,6 +136,30 @@ async def test_marks_never_go_back(shelf: Shelf, high: tuple[int, int]) -> None:
     assert (await committed(shelf, Batch(marks=[low]))).marks == (mark,)
 
 
+async def test_a_forgotten_author_s_marks_go_unless_its_quotes_are_stored(shelf: Shelf) -> None:
+    marks = [Mark(author, topic, EPOCH, 9) for author in (ALICE, BOB) for topic in Topic]
+    found = await committed(
+        shelf,
+        Batch(latest=[quote_at(1)], marks=marks),
+        Batch(forgotten=[ALICE, BOB, b"?" * 32]),
+    )
+    assert {mark.author for mark in found.marks} == {ALICE}
+    back = Mark(BOB, Topic.PRICES, EPOCH, 2)
+    found = await committed(shelf, Batch(marks=[back], forgotten=[BOB]))
+    assert [mark for mark in found.marks if mark.author == BOB] == [back]
+    assert found.latest == (quote_at(1),)
+
+
+async def test_marks_take_no_more_room_however_many_authors_come_and_go(shelf: Shelf) -> None:
+    async with shelf() as store:
+        for number in range(200):
+            newcomer, oldest = (n.to_bytes(32, "big") for n in (number, max(0, number - 10)))
+            mark = Mark(newcomer, Topic.PRESENCE, EPOCH, 1)
+            await store.commit(Batch(marks=[mark], forgotten=[oldest] if number >= 10 else []))
+        found = await store.load()
+    assert (len(found.marks), found.damaged) == (10, 0)
+
+
 async def test_to_repeat_a_batch_is_harmless(shelf: Shelf) -> None:
     once = await committed(shelf, update(1), update(2))
     again = await committed(shelf, update(2), update(2))
@@ -210,7 +234,7 @@ quotes = st.builds(
 
 
 @st.composite
-def stored_quotes(draw: st.DrawFn) -> StoredQuote:
+def stored_quotes(draw: st.DrawFn, authors: st.SearchStrategy[bytes]) -> StoredQuote:
     epoch, seq = draw(places)
     issued_ns, received_ns = draw(st.integers(0, UINT64_MAX)), draw(st.integers(0, 2**63 - 1))
     return StoredQuote(draw(authors), draw(quotes), epoch, seq, issued_ns, received_ns)
@@ -229,11 +253,12 @@ def marks(draw: st.DrawFn) -> Mark:
 
 batches = st.builds(
     Batch,
-    latest=st.lists(stored_quotes(), max_size=4),
-    ticks=st.lists(stored_quotes(), max_size=4),
+    latest=st.lists(stored_quotes(authors), max_size=4),
+    ticks=st.lists(stored_quotes(st.just(ALICE)), max_size=4),
     envelopes=st.lists(st.tuples(keys(), st.binary(max_size=64)), max_size=3),
     released=st.lists(keys(), max_size=3),
     marks=st.lists(marks(), max_size=3),
+    forgotten=st.lists(st.just(BOB), max_size=1),
 )
 
 
@@ -247,6 +272,9 @@ class Model:
         self.marks: dict[tuple[bytes, Topic], Mark] = {}
 
     def commit(self, batch: Batch) -> None:
+        quoted = {author for _, author in self.latest} | {key.author for key in self.envelopes}
+        gone = set(batch.forgotten) - quoted
+        self.marks = {place: mark for place, mark in self.marks.items() if place[0] not in gone}
         self.latest |= by_place(batch.latest)
         for tick in batch.ticks:
             place = tick.quote.asset, tick.received_ns, tick.author, tick.epoch, tick.seq

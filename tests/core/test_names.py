@@ -67,6 +67,11 @@ def test_presence_is_strictly_in_order() -> None:
     assert window.classify(1, 5, 7) is Standing.TOO_OLD
     assert window.classify(1, 4, 7) is Standing.TOO_OLD
     assert window.classify(1, 6, 7) is Standing.NEW
+    names = Names(is_kept=nothing_kept)
+    for topic in Topic:
+        names.mark(Name(ALICE, topic, 1, 5), 7, NOW_NS)
+    assert names.classify(Name(ALICE, Topic.PRESENCE, 1, 4), 7) is Standing.TOO_OLD
+    assert names.classify(Name(ALICE, Topic.PRICES, 1, 4), 7) is Standing.NEW
 
 
 def test_a_new_epoch_begins_afresh_and_closes_the_old_one() -> None:
@@ -126,6 +131,16 @@ def test_room_is_made_by_forgetting_the_author_unheard_for_longest() -> None:
     assert [mark.author for mark in names.marks()] == [BOB]
     statistics = names.statistics()
     assert (statistics.authors, statistics.forgotten, statistics.refused) == (1, 1, 1)
+
+
+def test_whoever_keeps_marks_elsewhere_is_told_of_the_forgotten() -> None:
+    told: list[bytes] = []
+    names = Names(is_kept=nothing_kept, on_forgotten=told.append, authors_max=1)
+    names.mark(Name(ALICE, Topic.PRESENCE, 1, 9), 7, NOW_NS)
+    assert not names.make_room(BOB, NOW_NS + FORGET_AFTER_NS)
+    assert told == []
+    assert names.make_room(BOB, NOW_NS + FORGET_AFTER_NS + 1)
+    assert told == [ALICE]
 
 
 def test_a_forgotten_author_gives_up_its_window_too() -> None:

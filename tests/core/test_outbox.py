@@ -1,5 +1,6 @@
 """The outbox against a disk whose commits fail: nothing is lost, nothing comes back."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -14,7 +15,7 @@ from protocols.quotes import Quote
 from simulations.clock import START_NS
 
 AUTHORS = [bytes([number]) * 32 for number in range(1, 5)]
-ALICE = AUTHORS[0]
+ALICE, BOB = AUTHORS[:2]
 ASSETS = [f"{name}-USD" for name in "ABC"]
 
 
@@ -178,3 +179,39 @@ def test_an_envelope_kept_again_is_not_released() -> None:
     outbox.give_back(failed)
     batch = outbox.take()
     assert (batch.envelopes, batch.released) == (((key, b"raw"),), ())
+
+
+def test_a_forgotten_author_s_marks_go_and_what_it_says_later_is_kept() -> None:
+    outbox = Outbox()
+    outbox.put(Applied(), Mark(ALICE, Topic.PRICES, 1, 5))
+    outbox.put(Applied(), Mark(BOB, Topic.PRICES, 1, 5))
+    outbox.forget(ALICE)
+    outbox.put(Applied(), Mark(ALICE, Topic.PRESENCE, 2, 1))
+    assert len(outbox) == 3
+    batch = outbox.take()
+    assert batch.forgotten == (ALICE,)
+    assert batch.marks == (Mark(BOB, Topic.PRICES, 1, 5), Mark(ALICE, Topic.PRESENCE, 2, 1))
+    assert not outbox.take()
+
+
+def test_forgetting_waits_for_a_store_that_failed() -> None:
+    outbox = Outbox()
+    outbox.put(Applied(), Mark(ALICE, Topic.PRICES, 1, 5))
+    outbox.forget(BOB)
+    failed = outbox.take()
+    outbox.forget(ALICE)
+    outbox.give_back(failed)
+    batch = outbox.take()
+    assert set(batch.forgotten) == {ALICE, BOB}
+    assert batch.marks == ()
+
+
+def test_the_forgotten_that_wait_are_bounded_and_the_rest_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("meshnode.core.outbox.FORGOTTEN_WAITING_MAX", 2)
+    outbox = Outbox()
+    for author in (ALICE, BOB, b"c" * 32, ALICE):
+        outbox.forget(author)
+    assert outbox.take().forgotten == (ALICE, BOB)
+    assert outbox.forgotten_dropped == 1

@@ -33,6 +33,10 @@ class StockPeer:
         self._pubsub = pubsub
         self._subscription = subscription
 
+    async def next_data(self) -> bytes:
+        """The next message, whatever is in it."""
+        return bytes((await self._subscription.get()).data)
+
     async def next_heard(self, author: str) -> Opened:
         """The next update of an author, by node id, as the library delivered it."""
         with trio.fail_after(PATIENCE_S):

@@ -118,7 +118,7 @@ async def test_each_survives_that_the_other_is_killed_and_knows_it_again(tmp_pat
             node_process(alice_dir, *provider(connect=bob.addr)) as alice,
             client_of(bob) as client,
         ):
-            is_fresh = _fresh_from(alice.node_id)
+            is_fresh = fresh_from(alice.node_id)
             await client.wait_event("price", is_fresh, within_s=PRICES_AGAIN_S)
             await bob.logged("provider_returned", within_s=1, after=before)
             assert "provider_discovered" not in bob.events()[before:]
@@ -138,7 +138,7 @@ async def test_each_survives_that_the_other_is_killed_and_knows_it_again(tmp_pat
                 assert not alice.has_ended
 
 
-def _fresh_from(node_id: str) -> Any:
+def fresh_from(node_id: str) -> Any:
     def matches(told: WatchEvent) -> bool:
         return any(
             answer["provider_id"] == node_id and answer["state"] == "fresh"

@@ -8,6 +8,7 @@ import pytest
 from protocols.codec import pack_envelope, unpack_envelope
 from protocols.errors import Malformed
 from protocols.limits import ENVELOPE_BYTES_MAX
+from protocols.packing import unpack
 from tests.protocols.bodies import ALICE, refused, taken
 
 # --- canonical form, violation by violation ---------------------------------------------------
@@ -97,6 +98,12 @@ def test_a_length_that_is_not_there_costs_no_memory(body: tuple[str, bytes]) -> 
     finally:
         tracemalloc.stop()
     assert peak_bytes < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("ext", [b"\xd4\x05x", b"\xc7\x01\x05x", b"\xd6\xff" + bytes(4)])
+def test_an_ext_never_comes_out(ext: bytes) -> None:
+    with pytest.raises(Malformed):
+        unpack(ext, "what comes", str_bytes_max=64)
 
 
 def test_a_body_over_the_limit_is_not_even_looked_at() -> None:

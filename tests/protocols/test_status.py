@@ -45,6 +45,7 @@ STATUS: dict[str, Any] = {
     "outage": Outage(NOW, "unknown"),
     "connections": (ConnectionStatus("store", "sqlite", "connected", 0, None, NOW),),
     "warnings": (StatusWarning("OPEN_NETWORK", "Anybody may provide prices"),),
+    "refused": {"handshake": 3},
     "truncated": (),
 }
 

@@ -18,7 +18,8 @@ from protocols.messages import Name
 from tests.protocols import make_vectors
 
 DOCUMENT = json.loads(make_vectors.VECTORS.read_text())
-OF_MEMORY = {Reason.TOO_MANY_AUTHORS, Reason.BUSY}  # a node's own bounds, not the wire's
+# A node's own bounds, not the wire's.
+OF_MEMORY = {Reason.TOO_MANY_AUTHORS, Reason.OVER_BUDGET, Reason.BUSY}
 
 
 def bytes_of(data: str | list[Any]) -> bytes:

@@ -40,6 +40,8 @@ from simulations.clock import VirtualClock
 from simulations.model_mesh import ModelMesh, ModelNetwork, open_model_mesh, open_network
 from tests.cast import BOB, Witness, key_of
 
+PATIENCE_S = 600.0  # of whoever waits for bob, in virtual time
+
 
 class FailingStore(MemoryStore):
     """A store that fails on command, and takes its time."""
@@ -114,6 +116,7 @@ class Bench:
             is_open=True,
             links=lambda: (*self.links, self.persist.link),
             is_node=self.providers.knows,
+            evidence=self.admission.evidence,
         )
         self.catch_up = CatchUp(
             self.mesh, self.admission.judge_held, self.intake, self.witness, self.clock
@@ -189,10 +192,11 @@ async def client(bench: Bench, number: int = 100) -> AsyncIterator[tuple[Mesh, s
 @asynccontextmanager
 async def asking(bench: Bench, protocol: str) -> AsyncIterator[tuple[Stream, Frames]]:
     """A raw stream to Bob, and frames over it, for what no honest client says."""
-    async with client(bench) as (mesh, peer):
-        stream = await mesh.open_stream(peer, protocol)
-        yield stream, Frames(stream, PRICES_PAGE_BYTES_MAX)
-        await stream.reset()
+    with trio.fail_after(PATIENCE_S):
+        async with client(bench) as (mesh, peer):
+            stream = await mesh.open_stream(peer, protocol)
+            yield stream, Frames(stream, PRICES_PAGE_BYTES_MAX)
+            await stream.reset()
 
 
 def map_in(frame: bytes | None) -> dict[str, Any]:

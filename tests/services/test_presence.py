@@ -167,6 +167,7 @@ class Alice:
             key=ALICE,
             network="main",
             epoch=EPOCH,
+            vouch=lambda _: None,
         )
         self.announcer = Announcer(
             self.publisher,

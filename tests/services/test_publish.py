@@ -31,6 +31,7 @@ class NoteBook:
 
     def __init__(self) -> None:
         self.heard: list[tuple[float, Topic, Envelope]] = []
+        self.vouched: list[Envelope] = []
         self.takes_s = 0.0
         self.error: Exception | None = None
 
@@ -54,7 +55,15 @@ class NoteBook:
 
 
 def publisher(gossip: NoteBook) -> Publisher:
-    return Publisher(Publication(), gossip, VirtualClock(), key=KEY, network="main", epoch=EPOCH)
+    return Publisher(
+        Publication(),
+        gossip,
+        VirtualClock(),
+        key=KEY,
+        network="main",
+        epoch=EPOCH,
+        vouch=gossip.vouched.append,
+    )
 
 
 @asynccontextmanager

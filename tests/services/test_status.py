@@ -40,6 +40,7 @@ STATUS_TYPES: dict[str, type | tuple[type, ...]] = {
     "outage": (dict, type(None)),
     "connections": tuple,
     "warnings": tuple,
+    "refused": dict,
     "truncated": tuple,
 }
 

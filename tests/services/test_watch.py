@@ -30,7 +30,7 @@ from protocols.quotes import Quote
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
 from tests.cast import ALICE, CAROL, NS_PER_S, id_of, presence, quote, said
-from tests.services.bench import Bench, answered, asking, client, open_bench
+from tests.services.bench import PATIENCE_S, Bench, answered, asking, client, open_bench
 from tests.services.watcher import Watcher, watching
 
 
@@ -177,7 +177,7 @@ async def test_a_peer_s_third_watcher_is_refused_until_one_goes(autojump_clock: 
             nursery.start_soon(Watcher().follow, mesh, peer)
         await trio.sleep(1)
         assert bob.feed.watchers == WATCHERS_PER_PEER_MAX
-        with pytest.raises(QueryRefused) as refused:
+        with trio.fail_after(PATIENCE_S), pytest.raises(QueryRefused) as refused:
             await Watcher().follow(mesh, peer)
         assert refused.value.code == "rate_limited"
         async with watching(bob, number=2) as other:
@@ -200,7 +200,7 @@ async def test_the_sixty_fifth_watcher_is_refused(autojump_clock: MockClock) -> 
             await trio.sleep(0.1)  # a node answers fifty a second
         assert bob.feed.watchers == WATCHERS_MAX
         mesh, peer = await stack.enter_async_context(client(bob, 1000))
-        with pytest.raises(QueryRefused) as refused:
+        with trio.fail_after(PATIENCE_S), pytest.raises(QueryRefused) as refused:
             await Watcher().follow(mesh, peer)
         assert refused.value.code == "rate_limited"
         nursery.cancel_scope.cancel()
@@ -213,7 +213,7 @@ async def test_watching_again_and_again_is_limited_like_any_request(
         for _ in range(5):
             with trio.move_on_after(0.5):
                 await Watcher().follow(mesh, peer)
-        with pytest.raises(QueryRefused):
+        with trio.fail_after(PATIENCE_S), pytest.raises(QueryRefused):
             await Watcher().follow(mesh, peer)
 
 

@@ -1,34 +1,60 @@
 """The two topics of one network: what is taken in, and what is said."""
 
-import math
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import trio
 
+from meshnode.adapters.libp2p.settings import INTAKE_WAIT_S
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge
 from protocols.ids import Topic
 
+# About two milliseconds of work: a message's two signatures take as long as 4 KiB of its content.
+TURN_BYTES = 32 * 1024
+MESSAGE_BYTES = 4 * 1024
+
 if TYPE_CHECKING:
     from meshnode.adapters.libp2p.pubsub import MeshPubsub
+
+
+class Turn:
+    """How much a task works before the others have theirs.
+
+    Counted in bytes, not in time: in virtual time the same seed must give the same run.
+    """
+
+    def __init__(self) -> None:
+        self._left_bytes = TURN_BYTES
+
+    def is_over(self, message_bytes: int) -> bool:
+        """Whether the others are to be let in before this message; then the next turn begins."""
+        self._left_bytes -= MESSAGE_BYTES + message_bytes
+        if self._left_bytes > 0:
+            return False
+        self._left_bytes = TURN_BYTES
+        return True
 
 
 class Intake:
     """Judges gossip messages, queues the accepted, counts all.
 
-    At most `inbound_max` accepted messages wait; beyond, a message is ignored as busy before it is
-    judged, hence before its name is marked: it may come again.
+    At most `inbound_max` accepted messages wait. Beyond, whoever reads from a peer waits for room
+    for INTAKE_WAIT_S; then a message is ignored as busy, before it is judged, hence before its name
+    is marked: it may come again.
     """
 
     def __init__(self, network: str, judge: Judge, inbound_max: int) -> None:
         self.topics = {topic.on(network): topic for topic in Topic}
         self._judge = judge
         self._inbound_max = inbound_max
-        # The bound is kept by asking `is_full` before judging: a full channel would lose a message
+        # The bound is kept by asking `is_full` before judging: a full queue would lose a message
         # whose name is marked already.
-        self._sender, self._receiver = trio.open_memory_channel[Accepted](math.inf)
+        self._queue: deque[Accepted] = deque()
+        self._arrival = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
+        self._turn = Turn()
         self.accepted = 0
         self.ignored: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
@@ -39,13 +65,14 @@ class Intake:
 
     def queued(self) -> int:
         """How many accepted messages wait."""
-        return self._receiver.statistics().current_buffer_used
+        return len(self._queue)
 
     def judge(self, topic: str, key: bytes, data: bytes) -> Verdict:
         """Judge a message of one of our topics; an accepted one is queued."""
         verdict = self._judge(self.topics[topic], key, data)
         if isinstance(verdict, Accepted):
-            self._sender.send_nowait(verdict)
+            self._queue.append(verdict)
+            self._arrival.unpark()
         return self.count(verdict)
 
     def count(self, verdict: Verdict) -> Verdict:
@@ -59,9 +86,23 @@ class Intake:
                 self.rejected[reason.value] += 1
         return verdict
 
+    async def wait_room(self) -> None:
+        """Wait until one more may be accepted, but not for ever."""
+        with trio.move_on_after(INTAKE_WAIT_S):
+            while self.is_full():
+                await self._room.park()
+
     async def receive(self) -> Accepted:
-        """The next accepted message."""
-        return await self._receiver.receive()
+        """The next accepted message; one by one, yet not one for every round of the scheduler."""
+        if self._queue and self._turn.is_over(len(self._queue[0].envelope.raw)):
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._queue:
+            await self._arrival.park()
+        accepted = self._queue.popleft()
+        self._room.unpark_all()
+        return accepted
 
 
 class MeshGossip:

@@ -26,6 +26,7 @@ from meshnode.adapters.libp2p.addresses import (
 from meshnode.adapters.libp2p.connections import ConnectionEvents
 from meshnode.adapters.libp2p.gossip import Intake, MeshGossip
 from meshnode.adapters.libp2p.guards import StreamCap
+from meshnode.adapters.libp2p.identify import MeshHost
 from meshnode.adapters.libp2p.pubsub import MeshPubsub
 from meshnode.adapters.libp2p.router import MeshRouter
 from meshnode.adapters.libp2p.settings import (
@@ -59,14 +60,12 @@ from protocols.limits import ADDRS_MAX
 class LibP2PMesh:
     """The port's Mesh over a running host; made by `open_mesh` and `open_client`."""
 
-    def __init__(
-        self, host: Any, settings: MeshSettings, gossip: Gossip | None, observer: Observer
-    ) -> None:
+    def __init__(self, host: MeshHost, settings: MeshSettings, gossip: Gossip | None) -> None:
         self._host = host
         self._swarm = host.get_network()
         self._settings = settings
         self._gossip = gossip
-        self._observer = observer
+        self._conduct = host.conduct
         self._served = StreamCap()
         self._rtt_ms: dict[str, int] = {}
         self._events = ConnectionEvents()
@@ -84,10 +83,14 @@ class LibP2PMesh:
             raise RuntimeError("a mesh that was opened without gossip has no topics")
         return self._gossip
 
-    @property
-    def refused_streams(self) -> int:
-        """How many streams of our protocols were reset, their peer having too many."""
-        return self._served.refused
+    def refused(self) -> dict[str, int]:
+        """How often each guard refused something, by the guard's name."""
+        half_open = self._swarm.half_open
+        return {
+            **self._conduct.refused,
+            "half_open_displaced": half_open.displaced,
+            "half_open_timed_out": half_open.timed_out,
+        }
 
     def addrs(self) -> tuple[str, ...]:
         """Where we listen (or are announced), each ending in `/p2p/<our id>`."""
@@ -117,7 +120,7 @@ class LibP2PMesh:
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """Answer a stream protocol. An exception of the handler resets its stream, no more."""
         self._host.set_stream_handler(
-            TProtocol(protocol), served(protocol, handler, self._served, self._observer)
+            TProtocol(protocol), served(protocol, handler, self._served, self._conduct)
         )
 
     async def listen(self) -> None:
@@ -138,6 +141,8 @@ class LibP2PMesh:
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
         if any(not conn.is_closed for conn in self._swarm.get_connections(peer)):
             return str(peer)
+        if kept_out_s := self._conduct.kept_out_s(peer):
+            raise PeerUnreachable(f"{peer} misbehaved and is kept out for {kept_out_s:.0f} s more")
         try:
             with trio.fail_after(DIAL_TIMEOUT_S):
                 await self._swarm.dial_addr(await resolve(target), peer)
@@ -262,7 +267,7 @@ async def _run(
                     router,
                     intake=intake,
                     first_seqno=settings.first_seqno(),
-                    observer=observer,
+                    conduct=host.conduct,
                 )
                 await services.enter_async_context(background_trio_service(pubsub))
                 await services.enter_async_context(background_trio_service(router))
@@ -270,7 +275,7 @@ async def _run(
                 for topic in intake.topics:
                     await pubsub.subscribe(topic)
                 gossip = MeshGossip(pubsub, intake, settings.network)
-            task_status.started(LibP2PMesh(host, settings, gossip, observer))
+            task_status.started(LibP2PMesh(host, settings, gossip))
             await stop.wait()
             lifetime.deadline = trio.current_time() + CLOSE_S
             if pubsub is not None:

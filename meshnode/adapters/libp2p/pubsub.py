@@ -8,30 +8,36 @@ from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
-from libp2p.pubsub.utils import maybe_consume_signed_record
 from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from meshnode.adapters.libp2p.control import bound_control
-from meshnode.adapters.libp2p.gossip import Intake
-from meshnode.adapters.libp2p.guards import misbehaved
+from meshnode.adapters.libp2p.budget import (
+    COPY_COST,
+    IGNORED_COST,
+    MESSAGE_COST,
+    REJECTED_BLAME,
+    REPEATED_BLAME,
+    USELESS_BLAME,
+)
+from meshnode.adapters.libp2p.conduct import CLOCKS_AGREE_S, Conduct, is_blameworthy
+from meshnode.adapters.libp2p.control import bound_control, check_counts, cost_of
+from meshnode.adapters.libp2p.frames import FrameReader
+from meshnode.adapters.libp2p.gossip import Intake, Turn
+from meshnode.adapters.libp2p.guards import StreamCap
 from meshnode.adapters.libp2p.router import MeshRouter
 from meshnode.adapters.libp2p.seen import SeenCache
+from meshnode.adapters.libp2p.sending import PeerQueues
 from meshnode.adapters.libp2p.settings import (
-    MESSAGES_PER_RPC_MAX,
-    OUTBOUND_RPCS_PER_PEER_MAX,
+    GOSSIP_STREAMS_PER_PEER_MAX,
     RPC_BYTES_MAX,
-    RPC_DEADLINE_S,
     SUBSCRIPTIONS_PER_RPC_MAX,
 )
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
-from meshnode.ports import Observer
-from protocols.errors import FrameTooLarge, Malformed
+from protocols.errors import Malformed
 from protocols.ids import key_from_id_bytes, peer_id_bytes
 
 SEQNO_BYTES = 8
-LENGTH_BYTES_MAX = 5
 SIGNING_PREFIX = PUBSUB_SIGNING_PREFIX.encode()
 
 # A copy that comes later cannot fare better: its author, its sequence number and its content are
@@ -55,7 +61,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
     seen_messages: SeenCache
 
     def __init__(
-        self, host: Any, router: MeshRouter, *, intake: Intake, first_seqno: int, observer: Observer
+        self, host: Any, router: MeshRouter, *, intake: Intake, first_seqno: int, conduct: Conduct
     ) -> None:
         super().__init__(
             host,
@@ -71,44 +77,58 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         self.counter = first_seqno
         self._intake = intake
         self._departing = False
-        self._writing: set[Any] = set()
-        self._written = trio.Event()
-        self._observer = observer
+        self._turn = Turn()
+        self.peer_queues: PeerQueues = PeerQueues()
+        self._conduct = conduct
+        self._streams = StreamCap(GOSSIP_STREAMS_PER_PEER_MAX)
+        self._agreed_at = float("-inf")  # when a peer's message was in time by our clock
 
     # --- reading ----------------------------------------------------------------------------
 
     async def stream_handler(self, stream: Any) -> None:
         """Read a peer's stream until it ends; what the peer breaks ends its connection only."""
         peer = stream.muxed_conn.peer_id
+        network = self.host.get_network()
+        if not self._streams.enter(peer):
+            self._conduct.refused["streams"] += 1
+            await stream.reset()
+            return
         try:
             await self.continuously_read_stream(stream)
         except StreamEOF:
             await stream.close()
         except BaseLibp2pError:
             await stream.reset()
+        except trio.TooSlowError as error:
+            # Not its fault for certain: it, or we, may have been frozen for a while.
+            self._conduct.misbehaved(peer, "gossip", error)
+            await network.close_connections(peer)
         except Exception as error:  # noqa: BLE001 - the edge: it would end the host
-            self._observer.observe(misbehaved(peer, "gossip", error))
             # Not the stream alone: the peer would open the next, with a clean score.
-            await self.host.get_network().close_connections(peer)
+            self._conduct.condemn(peer, "gossip", error)
+            await network.close_connections(peer)
+        finally:
+            self._streams.leave(peer)
 
     async def continuously_read_stream(self, stream: Any) -> None:
-        """Work off a peer's RPCs one by one, so that nobody reads faster than we judge."""
+        """Work off a peer's RPCs one by one, so that nobody reads faster than we judge.
+
+        What an RPC may cost us is paid before it is worked off: over its budget, a peer waits.
+        """
         peer = stream.muxed_conn.peer_id
-        known_record = b""
+        budget = self._conduct.budget(peer)
+        frames = FrameReader(stream.muxed_stream)
         while self.manager.is_running:
-            rpc = rpc_pb2.RPC.FromString(await read_frame(stream))
-            if rpc.senderRecord and rpc.senderRecord != known_record:
-                if not maybe_consume_signed_record(rpc, self.host, peer):
-                    raise Malformed("a signed peer record that is not the peer's")
-                known_record = rpc.senderRecord
-            rpc.ClearField("senderRecord")  # the router would verify it again
+            frame = await frames.next()
+            await _pause(budget.rpc_bytes.spend(len(frame), trio.current_time()))
+            rpc = rpc_pb2.RPC.FromString(frame)
+            check_counts(rpc)
+            await _pause(budget.work.spend(cost_of(rpc), trio.current_time()))
+            # The router would verify it, and take its addresses: as many as it has, for every RPC.
+            rpc.ClearField("senderRecord")
             await self._work_off(peer, rpc)
 
     async def _work_off(self, peer: Any, rpc: Any) -> None:
-        if len(rpc.publish) > MESSAGES_PER_RPC_MAX:
-            raise Malformed(f"{len(rpc.publish)} messages in one RPC")
-        if len(rpc.subscriptions) > SUBSCRIPTIONS_PER_RPC_MAX:
-            raise Malformed(f"{len(rpc.subscriptions)} subscriptions in one RPC")
         for subscription in rpc.subscriptions:
             self.handle_subscription(peer, subscription)
         for message in rpc.publish:
@@ -119,12 +139,41 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
 
     async def push_msg(self, msg_forwarder: Any, msg: Any) -> None:
         """Judge a peer's message, and pass it on where it is accepted."""
-        await trio.lowlevel.checkpoint()  # a long RPC must not keep the others waiting
+        if self._turn.is_over(len(msg.data)):
+            await trio.lowlevel.checkpoint()  # a long RPC must not keep the others waiting
+        if self._intake.is_full():
+            await self._intake.wait_room()  # it does not read on, so its sender is held back
         verdict = self._admit(msg_forwarder, msg)
         if isinstance(verdict, Accepted):
+            self._conduct.budget(msg_forwarder).useful += 1
+            self._agreed_at = trio.current_time()
             await self.router.publish(msg_forwarder, msg)
-        elif isinstance(verdict, Rejected):
-            self._blame(msg_forwarder)
+        else:
+            self._charge(msg_forwarder, msg, verdict)
+
+    def _charge(self, peer: Any, msg: Any, verdict: Verdict | None) -> None:
+        """Take what was of no use from its sender's budget, and blame it for what no relay sends.
+
+        An honest relay sends copies of what others sent as well, and little that is ignored; never
+        what is rejected, and hardly ever the same message twice.
+        """
+        budget, now, blame = self._conduct.budget(peer), trio.current_time(), 0.0
+        match verdict:
+            case None:
+                budget.work.spend(COPY_COST - MESSAGE_COST, now)
+                # Identical, not equal: over a new connection it may well say it again.
+                if self.seen_messages.sender(msg.from_id + msg.seqno) is peer:
+                    blame = REPEATED_BLAME
+            case Rejected():
+                blame = REJECTED_BLAME
+            case Ignored(reason=reason) if reason is not Reason.BUSY:
+                budget.work.spend(IGNORED_COST - MESSAGE_COST, now)
+                is_own = msg.from_id == peer.to_bytes()
+                clocks_agree = now - self._agreed_at < CLOCKS_AGREE_S
+                if is_blameworthy(reason, is_own=is_own, clocks_agree=clocks_agree):
+                    blame = USELESS_BLAME if budget.work.in_debt(now) else 0.0
+        if blame and self._conduct.blame(peer, blame):
+            raise Malformed("too many messages that nobody should pass on")
 
     # --- judging ----------------------------------------------------------------------------
 
@@ -150,7 +199,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         if isinstance(verdict, Accepted) or (
             isinstance(verdict, Ignored) and verdict.reason in FINAL
         ):
-            self.seen_messages.add(message_id)
+            self.seen_messages.add(message_id, forwarder)
         return verdict
 
     def _check_shape(self, msg: Any) -> bytes:
@@ -166,12 +215,6 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         msg.DiscardUnknownFields()
         return key
 
-    def _blame(self, peer: Any) -> None:
-        topic = min(self._intake.topics)
-        self.router.scorer.on_invalid_message(peer, topic)
-        if self.router.scorer.is_graylisted(peer, [topic]):
-            raise Malformed("too many messages that nobody should pass on")
-
     # --- sending ----------------------------------------------------------------------------
 
     async def say(self, topic: str, data: bytes) -> Verdict | None:
@@ -180,6 +223,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
             data=data, topicIDs=[topic], from_id=self.my_id.to_bytes(), seqno=self._next_seqno()
         )
         msg.signature = self.sign_key.sign(SIGNING_PREFIX + msg.SerializeToString())
+        await self.router.wait_room(topic)
         verdict = self._admit(self.my_id, msg)
         if isinstance(verdict, Accepted):
             await self.router.publish(self.my_id, msg)
@@ -187,8 +231,8 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
 
     async def flush(self) -> None:
         """Wait until no peer's queue holds anything and nothing is being written."""
-        for peer in tuple(self.peers):
-            await self._drained(peer)
+        for queue in tuple(self.peer_queues.values()):
+            await queue.wait_drained()
 
     async def depart(self) -> None:
         """Say nothing more, and wait until every peer has read what was said.
@@ -202,36 +246,28 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
                 nursery.start_soon(self._say_goodbye, peer, stream)
 
     async def _say_goodbye(self, peer: Any, stream: Any) -> None:
-        await self._drained(peer)
+        if peer in self.peer_queues:
+            await self.peer_queues[peer].wait_drained()
         with suppress(BaseLibp2pError):
             await stream.close_write()
             while await stream.read(1):
                 pass
-
-    async def _drained(self, peer: Any) -> None:
-        while peer in self._writing or len(self.peer_queues.get(peer, ())):
-            if self._written.is_set():
-                self._written = trio.Event()
-            await self._written.wait()
-
-    async def write_msg(self, stream: Any, rpc_msg: Any) -> bool:
-        """Write one RPC; False where the stream has ended."""
-        peer = stream.muxed_conn.peer_id
-        self._writing.add(peer)
-        try:
-            return bool(await super().write_msg(stream, rpc_msg))
-        finally:
-            self._writing.discard(peer)
-            self._written.set()
 
     def _schedule_peer_stream_retry(self, peer_id: Any) -> None:
         if not self._departing:
             super()._schedule_peer_stream_retry(peer_id)
 
     async def handle_sending_messages(self, peer_id: Any, stream: Any, queue: Any) -> None:
-        """Write a peer's queue to its stream; the library's queue holds too few."""
-        queue._queue.max_size = OUTBOUND_RPCS_PER_PEER_MAX
-        await super().handle_sending_messages(peer_id, stream, queue)
+        """Write what waits for a peer to its stream, in our queue instead of the library's."""
+        ours = self.peer_queues.get(peer_id)
+        if ours is None or ours.replaces is not queue:
+            return  # the peer is gone again
+        try:
+            while batch := await ours.take():
+                await stream.muxed_stream.write(batch)
+        except BaseLibp2pError:
+            if self.peer_queues.get(peer_id) is ours:
+                self._handle_dead_peer(peer_id)
 
 
 def is_signed(msg: Any, key: bytes) -> bool:
@@ -246,27 +282,6 @@ def is_signed(msg: Any, key: bytes) -> bool:
     return True
 
 
-async def read_frame(stream: Any) -> bytes:
-    """One RPC's bytes; once its first byte is there, the rest has a deadline.
-
-    Raises FrameTooLarge, TooSlowError, StreamEOF between frames, and the stream's own errors.
-    """
-    first = await _read_exactly(stream, 1)
-    with trio.fail_after(RPC_DEADLINE_S):
-        length, shift, byte = first[0] & 0x7F, 7, first[0]
-        while byte & 0x80:
-            if shift >= 7 * LENGTH_BYTES_MAX:
-                raise FrameTooLarge("a length of more than five bytes")
-            byte = (await _read_exactly(stream, 1))[0]
-            length |= (byte & 0x7F) << shift
-            shift += 7
-        if length > RPC_BYTES_MAX:
-            raise FrameTooLarge(f"an RPC of {length} bytes")
-        return await _read_exactly(stream, length)
-
-
-async def _read_exactly(stream: Any, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size:
-        received += await stream.read(size - len(received))
-    return bytes(received)
+async def _pause(seconds: float) -> None:
+    if seconds:
+        await trio.sleep(seconds)

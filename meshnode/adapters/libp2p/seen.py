@@ -15,7 +15,9 @@ class SeenCache:
     def __init__(self, *, ids_max: int = SEEN_MAX, ttl_s: float = SEEN_TTL_S) -> None:
         self._ids_max = ids_max
         self._ttl_s = ttl_s
-        self._expiry: dict[bytes, float] = {}  # insertion order is order of expiry
+        # Insertion order is order of expiry. Who sent it first is kept to tell a copy from another
+        # peer, which is how a mesh works, from the same one said twice.
+        self._expiry: dict[bytes, tuple[float, object]] = {}
 
     def __len__(self) -> int:
         return len(self._expiry)
@@ -23,15 +25,19 @@ class SeenCache:
     def has(self, message_id: bytes) -> bool:
         """Whether an id was added less than the time to live ago."""
         expiry = self._expiry.get(message_id)
-        return expiry is not None and trio.current_time() < expiry
+        return expiry is not None and trio.current_time() < expiry[0]
 
-    def add(self, message_id: bytes) -> bool:
+    def sender(self, message_id: bytes) -> object:
+        """What `add` was given as the sender of an id."""
+        return self._expiry[message_id][1]
+
+    def add(self, message_id: bytes, sender: object = None) -> bool:
         """Note an id; False where it was there already."""
         if self.has(message_id):
             return False
         now = trio.current_time()
         self._expiry.pop(message_id, None)
-        self._expiry[message_id] = now + self._ttl_s
-        while len(self._expiry) > self._ids_max or next(iter(self._expiry.values())) <= now:
+        self._expiry[message_id] = now + self._ttl_s, sender
+        while len(self._expiry) > self._ids_max or next(iter(self._expiry.values()))[0] <= now:
             del self._expiry[next(iter(self._expiry))]
         return True

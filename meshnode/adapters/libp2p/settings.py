@@ -9,15 +9,16 @@ from typing import Any
 from libp2p.custom_types import TProtocol
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection import swarm_connection
-from libp2p.pubsub.score import ScoreParams, TopicScoreParams
 
 from protocols.ids import DEFAULT_NETWORK
 
 # --- connections ----------------------------------------------------------------------------
 
 DIAL_TIMEOUT_S = 5.0
-HANDSHAKE_TIMEOUT_S = 5.0  # half-open connections hold a slot no longer
+HANDSHAKE_TIMEOUT_S = 5.0  # half-open connections hold a place no longer
 STREAM_TIMEOUT_S = 5.0  # opening a stream, its protocol negotiated
+NEGOTIATION_IN_S = 3.0  # a peer's stream: with the exchange and the lingering, under ten seconds
+NEGOTIATION_OUT_S = 10.0  # streams of the library's own, on which nobody waits
 LINGER_S = 1.0  # how long an answered stream waits for its peer to close, before it is reset
 FAREWELL_S = 1.0  # for peers to read our last messages
 CLOSE_CONNECTION_S = 1.0  # saying goodbye; after that the socket is closed under the peer
@@ -28,7 +29,11 @@ CLOSE_S = 3.0  # leaving altogether, hung peers or not
 PING_TIMEOUT_S = 10.0
 PING_BYTES = 32
 
+ACCEPT_QUEUE_MAX = 1024  # accepted by the kernel, not by us yet
+CONNECTIONS_PER_PEER_MAX = 3  # a restart and a simultaneous dial leave two for a while
+UNPROVEN_GRACE_S = 5.0  # when all places are taken, who brought nothing for so long makes room
 INBOUND_STREAMS_PER_PEER_MAX = 32  # every protocol together, negotiation included; more are reset
+GOSSIP_STREAMS_PER_PEER_MAX = 3  # inbound; one a connection
 CONNECTION_EVENTS_MAX = 1024  # one a peer, its latest state; the oldest goes, and is counted
 
 # --- gossip ---------------------------------------------------------------------------------
@@ -46,7 +51,10 @@ UNSUBSCRIBE_BACK_OFF_S = 1
 IDONTWANT_BYTES_MIN = 1024  # below, the announcement costs more than the duplicate it saves
 IDONTWANT_MAX = 1000  # ids a peer and heartbeat; the library's 10 forgets most of them
 
-OUTBOUND_RPCS_PER_PEER_MAX = 256  # the newest is dropped and counted; the library's 32 is a burst
+OUTBOUND_RPCS_PER_PEER_MAX = 1024  # the newest is dropped and counted; ours wait for room first
+OUTBOUND_BYTES_PER_PEER_MAX = 8 * 1024 * 1024  # messages are shared among the queues
+HOLD_BACK_S = 1.0  # how long a peer that does not read may hold our own messages up, once
+INTAKE_WAIT_S = 1.0  # how long a reader waits for room in the intake before it refuses as busy
 INBOUND_MAX = 4096  # accepted messages waiting for `receive`; then new ones are refused as busy
 SEEN_MAX = 65_536
 SEEN_TTL_S = 120.0
@@ -58,10 +66,9 @@ SUBSCRIPTIONS_PER_RPC_MAX = 16
 MESSAGE_IDS_PER_RPC_MAX = 2000
 CONTROLS_PER_RPC_MAX = 64  # GRAFT and PRUNE each
 
-# A peer is dropped when it relayed more than so many messages that it should have rejected, each
-# forgotten by a tenth a heartbeat: an honest relay has none.
-REJECTIONS_MAX = 20.0
-REJECTIONS_DECAY = 0.9
+SERVED_PER_RPC_MAX = 500  # well below what any peer refuses
+SERVED_RPC_BYTES_MAX = 512 * 1024
+SENDER_RECORD_BYTES_MAX = 8 * 1024  # a signed list of addresses
 
 
 @dataclass(frozen=True)
@@ -87,16 +94,18 @@ class MeshSettings:
 def connection_config(settings: MeshSettings) -> ConnectionConfig:
     """Limits on connections; the library's own watermarks and health checks are left unused."""
     return ConnectionConfig(
-        max_connections=settings.peers_max,
+        # Ours to keep (`MeshSwarm`), which knows whom to displace; this only catches a mistake.
+        max_connections=2 * settings.peers_max,
+        max_connections_per_peer=CONNECTIONS_PER_PEER_MAX,
         # None is reserved, none is dialled to fill up: we dial what we were told to.
         min_connections=0,
         low_watermark=0,
-        high_watermark=settings.peers_max,
+        high_watermark=2 * settings.peers_max,
         dial_timeout=DIAL_TIMEOUT_S,
         inbound_upgrade_timeout=HANDSHAKE_TIMEOUT_S,
         outbound_upgrade_timeout=HANDSHAKE_TIMEOUT_S,
-        outbound_stream_protocol_negotiation_timeout=STREAM_TIMEOUT_S,
-        inbound_stream_protocol_negotiation_timeout=STREAM_TIMEOUT_S,
+        outbound_stream_protocol_negotiation_timeout=NEGOTIATION_OUT_S,
+        inbound_stream_protocol_negotiation_timeout=NEGOTIATION_IN_S,
     )
 
 
@@ -119,12 +128,7 @@ def router_options() -> dict[str, Any]:
         "adaptive_gossip_enabled": False,  # would stretch the heartbeat again
         "spam_protection_enabled": False,  # silently unrelayed beyond 10 messages a second
         "eclipse_protection_enabled": False,  # by IP address: meaningless on one machine or site
-        "score_params": ScoreParams(
-            p4_invalid_messages=TopicScoreParams(
-                weight=1.0, cap=10 * REJECTIONS_MAX, decay=REJECTIONS_DECAY
-            ),
-            graylist_threshold=-REJECTIONS_MAX,
-        ),
+        # Scoring stays off: blame is per peer, not per topic and mesh, and leads to a ban.
     }
 
 

@@ -8,10 +8,11 @@ import trio
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.stream.exceptions import StreamEOF
 
-from meshnode.adapters.libp2p.guards import StreamCap, misbehaved
+from meshnode.adapters.libp2p.conduct import Conduct
+from meshnode.adapters.libp2p.guards import StreamCap
 from meshnode.adapters.libp2p.settings import LINGER_S
 from meshnode.errors import StreamBroken
-from meshnode.ports import Observer, StreamHandler
+from meshnode.ports import StreamHandler
 
 DISCARD_BYTES = 4096
 
@@ -76,7 +77,7 @@ class MeshStream:
 
 
 def served(
-    protocol: str, handler: StreamHandler, cap: StreamCap, observer: Observer
+    protocol: str, handler: StreamHandler, cap: StreamCap, conduct: Conduct
 ) -> Callable[[Any], Awaitable[None]]:
     """The library's kind of handler for one of ours.
 
@@ -87,6 +88,7 @@ def served(
         stream = MeshStream(raw)
         peer = raw.muxed_conn.peer_id
         if not cap.enter(peer):
+            conduct.refused["streams"] += 1
             await stream.reset()
             return
         try:
@@ -95,7 +97,7 @@ def served(
         except StreamBroken:
             await stream.reset()
         except Exception as error:  # noqa: BLE001 - the edge: it would end the host
-            observer.observe(misbehaved(peer, protocol, error))
+            conduct.misbehaved(peer, protocol, error)
             await stream.reset()
         finally:
             cap.leave(peer)

@@ -42,6 +42,7 @@ class MemoryStore:
     async def commit(self, batch: Batch) -> None:
         """Keep a batch."""
         await trio.lowlevel.checkpoint()
+        self._forget(batch.forgotten)
         for stored in batch.latest:
             self._latest[stored.quote.asset, stored.author] = stored
         for stored in batch.ticks:
@@ -71,6 +72,13 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         ticks = self._ticks.get(asset, {})
         return [ticks[key] for key in sorted(ticks, reverse=True)[:limit]]
+
+    def _forget(self, authors: Sequence[bytes]) -> None:
+        if not authors:
+            return
+        quoted = {author for _, author in self._latest} | {key.author for key in self._envelopes}
+        gone = set(authors) - quoted
+        self._marks = {place: mark for place, mark in self._marks.items() if place[0] not in gone}
 
     def _append(self, stored: StoredQuote) -> None:
         ticks = self._ticks.setdefault(stored.quote.asset, {})

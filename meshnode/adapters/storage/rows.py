@@ -22,6 +22,7 @@ NameT = TypeVar("NameT", bound=Hashable)
 TOPIC_NUMBERS: Final = {Topic.PRICES: 1, Topic.PRESENCE: 2}
 _TOPICS: Final = {number: topic for topic, number in TOPIC_NUMBERS.items()}
 
+_SIGNED_END: Final = 2**63
 _QUOTE = struct.Struct(">QQQQQqbqB")
 _PLACE = struct.Struct(">QQ")
 _EPOCH = struct.Struct(">Q")
@@ -103,6 +104,10 @@ class Ids(Generic[NameT]):
         self._added.append((self._last, name))
         return self._last
 
+    def drop(self, name: NameT) -> None:
+        """Forget a name that has an id; the id is not given out again by this object."""
+        del self.names[self._ids.pop(name)]
+
     def take_added(self) -> list[tuple[int, NameT]]:
         """The names that are not stored yet, each of which is given out once."""
         added, self._added = self._added, []
@@ -124,21 +129,16 @@ def quote_row(stored: StoredQuote, asset_id: int, author_id: int) -> Row:
 
     Raises struct.error for numbers that no quote on the wire can have.
     """
-    quote = stored.quote
-    content = (
-        to_signed(stored.epoch),
-        to_signed(stored.seq),
-        to_signed(stored.issued_ns),
-        to_signed(stored.received_ns),
-        to_signed(quote.observed_ns),
-        quote.mantissa,
-        quote.exponent,
-        quote.confidence,
-        quote.sources,
-        None if quote.tags is None else _tags_text(quote.tags),
-    )
-    checksum = quote_checksum(quote.asset, stored.author, *content)
-    return asset_id, author_id, *content, checksum
+    # Written out, for this is done for every quote: a function call costs as much as it does.
+    author, quote, *place = stored
+    asset, mantissa, exponent, observed_ns, confidence, sources, tags = quote
+    numbers = mantissa, exponent, confidence, sources
+    tags_text = None if tags is None else _tags_text(tags)
+    text = asset if tags_text is None else f"{asset}\n{tags_text}"
+    checksum = crc32(_QUOTE.pack(*place, observed_ns, *numbers) + author + text.encode())
+    if max(*place, observed_ns) >= _SIGNED_END:
+        place, observed_ns = list(map(to_signed, place)), to_signed(observed_ns)
+    return asset_id, author_id, *place, observed_ns, *numbers, tags_text, checksum
 
 
 QUOTE_COLUMNS: Final = (

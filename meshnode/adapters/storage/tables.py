@@ -3,8 +3,9 @@
 Writes belong inside a transaction. Everything raises sqlite3.Error.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, cast
 
 import aiosqlite
@@ -14,14 +15,17 @@ from meshnode.adapters.storage.rows import Ids, Row, to_signed
 from meshnode.ports import Batch, Mark, Restored, StoredQuote
 from protocols.ids import Topic
 
-_QUOTE_VALUES = f"({rows.QUOTE_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
-_PUT_LATEST: Final = f"REPLACE INTO latest {_QUOTE_VALUES}"
-_PUT_TICK: Final = f"REPLACE INTO tick {_QUOTE_VALUES}"
+_QUOTE_MARKS: Final = "(?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_PUT_QUOTES: Final = f"REPLACE INTO {{table}} ({rows.QUOTE_COLUMNS}) VALUES {{rows}}"  # noqa: S608 - names of ours
+CHUNK_ROWS: Final = 64
 _PUT_ENVELOPE: Final = (
     "REPLACE INTO envelope (author_id, epoch, seq, raw, checksum) VALUES (?,?,?,?,?)"
 )
 _DROP_ENVELOPE: Final = "DELETE FROM envelope WHERE author_id = ? AND epoch = ? AND seq = ?"
+_DROP_MARKS: Final = "DELETE FROM mark WHERE author_id = ?"
+_DROP_AUTHOR: Final = "DELETE FROM author WHERE id = ?"
 _PUT_MARK: Final = "REPLACE INTO mark (author_id, topic, epoch, seq, checksum) VALUES (?,?,?,?,?)"
+_GET_QUOTED: Final = "SELECT author_id FROM latest UNION SELECT author_id FROM envelope"
 _GET_QUOTES: Final = f"SELECT {rows.QUOTE_COLUMNS} FROM"
 _GET_MARKS: Final = "SELECT author_id, topic, epoch, seq, checksum FROM mark"
 _GET_ENVELOPES: Final = "SELECT author_id, epoch, seq, raw, checksum FROM envelope"
@@ -45,12 +49,15 @@ FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 class Known:
     """What a file says, held in memory.
 
-    `authors` and `assets` save look-ups and are doubtful after a failure, until `learn`. `marks`
-    and `own_epoch` are promises: they only grow, and outlive the file.
+    `authors`, `assets` and `quoted` (ids of the authors with quotes or envelopes, None until
+    somebody needs to know) save look-ups and are doubtful after a failure, until `learn`. `marks`
+    and `own_epoch` are promises: they only grow, and outlive the file; but those of an author
+    that is forgotten go.
     """
 
     authors: Ids[bytes] = field(default_factory=lambda: Ids(()))
     assets: Ids[str] = field(default_factory=lambda: Ids(()))
+    quoted: set[int] | None = None
     names_valid: bool = False
     marks: dict[tuple[bytes, Topic], tuple[int, int]] = field(default_factory=dict)
     own_epoch: int = 0
@@ -65,6 +72,16 @@ class Known:
                 higher[key] = epoch, seq
         return higher
 
+    def forget(self, author: bytes) -> int | None:
+        """Drop an author nothing of which is stored but marks; returns its id, if it had one."""
+        id_ = self.authors.get(author)
+        if id_ is None or (self.quoted is not None and id_ in self.quoted):
+            return None
+        self.authors.drop(author)
+        for topic in Topic:
+            self.marks.pop((author, topic), None)
+        return id_
+
 
 async def learn(connection: aiosqlite.Connection, known: Known) -> None:
     """Read the names and their ids again, and raise the known marks to the stored ones."""
@@ -74,6 +91,7 @@ async def learn(connection: aiosqlite.Connection, known: Known) -> None:
         rows.read_mark(row, known.authors.names) for row in await _fetch(connection, _GET_MARKS)
     )
     known.marks |= known.raised(mark for mark in marks if mark is not None)
+    known.quoted = None
     known.names_valid = True
 
 
@@ -99,10 +117,15 @@ async def load(connection: aiosqlite.Connection, known: Known) -> Restored:
 
 
 async def write(connection: aiosqlite.Connection, batch: Batch, known: Known) -> None:
-    """Write a batch; new names go into `known` with it. Marks never go back."""
+    """Write a batch; new names go into `known` with it. Marks never go back, but may go."""
+    if batch.forgotten:
+        await _forget(connection, batch.forgotten, known)
     made: dict[int, Row] = {}
     latest = [_quote_row(stored, known, made) for stored in batch.latest]
     ticks = [_quote_row(stored, known, made) for stored in batch.ticks]
+    if known.quoted is not None:
+        quoted = {one.author for one in batch.latest} | {key.author for key, _ in batch.envelopes}
+        known.quoted.update(map(known.authors.take, quoted))
     envelopes = [
         (
             known.authors.take(author),
@@ -121,14 +144,24 @@ async def write(connection: aiosqlite.Connection, batch: Batch, known: Known) ->
     for statement, values in (
         ("INSERT INTO author (id, key) VALUES (?,?)", known.authors.take_added()),
         ("INSERT INTO asset (id, name) VALUES (?,?)", known.assets.take_added()),
-        (_PUT_LATEST, latest),
-        (_PUT_TICK, ticks),
+        *_in_chunks("latest", latest),
+        *_in_chunks("tick", ticks),
         (_PUT_ENVELOPE, envelopes),
         (_DROP_ENVELOPE, released),
         (_PUT_MARK, marks),
     ):
         if values:
             await connection.executemany(statement, values)
+
+
+async def _forget(connection: aiosqlite.Connection, authors: Iterable[bytes], known: Known) -> None:
+    # Whoever has ticks has a latest quote as well: no row is left that points to nobody.
+    if known.quoted is None:
+        found = await _fetch(connection, _GET_QUOTED)
+        known.quoted = {id_ for (id_,) in found}
+    gone = [(id_,) for author in authors if (id_ := known.forget(author)) is not None]
+    await connection.executemany(_DROP_MARKS, gone)
+    await connection.executemany(_DROP_AUTHOR, gone)
 
 
 async def write_promises(connection: aiosqlite.Connection, known: Known) -> None:
@@ -186,6 +219,23 @@ async def history_span(connection: aiosqlite.Connection) -> tuple[int, int] | No
 async def delete_ticks(connection: aiosqlite.Connection, until_ns: int, rows_max: int) -> int:
     """Delete ticks received up to `until_ns`, at most `rows_max`; returns how many went."""
     return (await connection.execute(_DELETE_TICKS, (until_ns, rows_max))).rowcount
+
+
+def _in_chunks(table: str, quotes: list[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """Statements and values that put quotes into `latest` or `tick`, many rows a statement.
+
+    SQLite gives the interpreter's lock away for each row that a statement of one row writes; with
+    a busy event loop beside it, waiting to get it back took longer than all the writing.
+    """
+    whole = len(quotes) - len(quotes) % CHUNK_ROWS
+    yield (
+        _PUT_QUOTES.format(table=table, rows=",".join([_QUOTE_MARKS] * CHUNK_ROWS)),
+        [
+            tuple(chain.from_iterable(quotes[start : start + CHUNK_ROWS]))
+            for start in range(0, whole, CHUNK_ROWS)
+        ],
+    )
+    yield _PUT_QUOTES.format(table=table, rows=_QUOTE_MARKS), quotes[whole:]
 
 
 def _quote_row(stored: StoredQuote, known: Known, made: dict[int, Row]) -> Row:

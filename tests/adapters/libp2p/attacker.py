@@ -1,6 +1,6 @@
 """A peer that speaks the library's protocols, but writes to meshsub whatever it likes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -69,8 +69,13 @@ class Attacker:
 
 
 @asynccontextmanager
-async def attacking(victim: Mesh, name: str = "mallory") -> AsyncIterator[Attacker]:
+async def attacking(
+    victim: Mesh, name: str = "mallory", hear: Callable[[Any], Awaitable[None]] | None = None
+) -> AsyncIterator[Attacker]:
+    """`hear` is given the victim's own meshsub stream; without it the victim opens none."""
     host = build_host(MeshSettings(listen=()), seed_of(name), Facts())
+    if hear is not None:
+        host.set_stream_handler(TProtocol("/meshsub/1.1.0"), hear)
     async with background_trio_service(host.get_network()):
         addr, _, peer = victim.addrs()[0].partition("/p2p/")
         peer_id = type(host.get_id()).from_string(peer)

@@ -5,8 +5,20 @@ from typing import Any
 import pytest
 from libp2p.pubsub.pb import rpc_pb2
 
-from meshnode.adapters.libp2p.control import MESSAGE_ID_BYTES, bound_control
-from meshnode.adapters.libp2p.settings import CONTROLS_PER_RPC_MAX, MESSAGE_IDS_PER_RPC_MAX
+from meshnode.adapters.libp2p.budget import MESSAGE_COST
+from meshnode.adapters.libp2p.control import (
+    MESSAGE_ID_BYTES,
+    bound_control,
+    check_counts,
+    cost_of,
+)
+from meshnode.adapters.libp2p.settings import (
+    CONTROLS_PER_RPC_MAX,
+    MESSAGE_IDS_PER_RPC_MAX,
+    MESSAGES_PER_RPC_MAX,
+    SENDER_RECORD_BYTES_MAX,
+    SUBSCRIPTIONS_PER_RPC_MAX,
+)
 from protocols.errors import Malformed
 
 OURS = frozenset({"ours"})
@@ -53,8 +65,33 @@ def test_nobody_is_dialled_on_a_strangers_word() -> None:
     assert not prune.peers
 
 
-@pytest.mark.parametrize("kind", ["graft", "prune"])
+TOO_MUCH = {
+    "graft": rpc_pb2.RPC(
+        control=rpc_pb2.ControlMessage(graft=[rpc_pb2.ControlGraft()] * (CONTROLS_PER_RPC_MAX + 1))
+    ),
+    "prune": rpc_pb2.RPC(
+        control=rpc_pb2.ControlMessage(prune=[rpc_pb2.ControlPrune()] * (CONTROLS_PER_RPC_MAX + 1))
+    ),
+    "messages": rpc_pb2.RPC(publish=[rpc_pb2.Message()] * (MESSAGES_PER_RPC_MAX + 1)),
+    "subscriptions": rpc_pb2.RPC(
+        subscriptions=[rpc_pb2.RPC.SubOpts()] * (SUBSCRIPTIONS_PER_RPC_MAX + 1)
+    ),
+    "record": rpc_pb2.RPC(senderRecord=bytes(SENDER_RECORD_BYTES_MAX + 1)),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
 def test_too_many_of_a_kind_are_refused(kind: str) -> None:
-    made = {"graft": rpc_pb2.ControlGraft, "prune": rpc_pb2.ControlPrune}[kind]
     with pytest.raises(Malformed):
-        bounded(**{kind: [made(topicID="ours")] * (CONTROLS_PER_RPC_MAX + 1)})
+        check_counts(TOO_MUCH[kind])
+
+
+def test_what_makes_work_costs_more_than_what_is_new() -> None:
+    one = cost_of(rpc_pb2.RPC(publish=[rpc_pb2.Message()]))
+    assert one == MESSAGE_COST
+    assert cost_of(rpc_pb2.RPC()) == MESSAGE_COST  # an empty RPC is read as well
+    graft = rpc_pb2.ControlMessage(graft=[rpc_pb2.ControlGraft()])
+    assert cost_of(rpc_pb2.RPC(control=graft)) > one
+    assert cost_of(rpc_pb2.RPC(subscriptions=[rpc_pb2.RPC.SubOpts()])) > one
+    ids = rpc_pb2.ControlIWant(messageIDs=[message_id(1)] * 1000)
+    assert cost_of(rpc_pb2.RPC(control=rpc_pb2.ControlMessage(iwant=[ids]))) > 100 * one

@@ -5,11 +5,12 @@ from typing import Any
 import trio
 from libp2p.pubsub.pb import rpc_pb2
 
+from meshnode.adapters.libp2p.budget import BLAME_MAX, REJECTED_BLAME
 from meshnode.adapters.libp2p.settings import (
     CONTROLS_PER_RPC_MAX,
     MESSAGES_PER_RPC_MAX,
-    REJECTIONS_MAX,
     RPC_BYTES_MAX,
+    SENDER_RECORD_BYTES_MAX,
     SUBSCRIPTIONS_PER_RPC_MAX,
 )
 from meshnode.core.verdicts import Reason
@@ -56,7 +57,7 @@ NOT_AN_RPC = {
     "too many GRAFTs": framed(
         control(graft=[rpc_pb2.ControlGraft(topicID=PRICES)] * (CONTROLS_PER_RPC_MAX + 1))
     ),
-    "a record of nobody's": framed(rpc_pb2.RPC(senderRecord=b"junk")),
+    "a record without an end": framed(rpc_pb2.RPC(senderRecord=bytes(SENDER_RECORD_BYTES_MAX + 1))),
 }
 
 
@@ -167,7 +168,7 @@ async def test_who_passes_on_too_much_rubbish_is_disconnected() -> None:
         world.node("bob") as bob,
         attacking(alice) as mallory,
     ):
-        await mallory.gossip(*[message(seqno=b"")] * (int(REJECTIONS_MAX) + 1))
+        await mallory.gossip(*[message(seqno=b"")] * (int(BLAME_MAX / REJECTED_BLAME) + 1))
         fact = await world.facts.misbehaviour(str(mallory.host.get_id()))
         assert "too many" in fact.error
         await disconnected(alice, fact.peer_id)

@@ -37,6 +37,11 @@ class Facts:
         self.seen.append(fact)
         self._changed.set()
 
+    @property
+    def misbehaved(self) -> list[PeerMisbehaved]:
+        """What was held against peers."""
+        return [fact for fact in self.seen if isinstance(fact, PeerMisbehaved)]
+
     async def misbehaviour(self, peer_id: str) -> PeerMisbehaved:
         """The first time that a guard had to act on a peer's account."""
         with trio.fail_after(5):

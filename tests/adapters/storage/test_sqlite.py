@@ -290,3 +290,17 @@ async def test_a_cancelled_node_closes_its_file_all_the_same(tmp_path: Path) -> 
                 scope.cancel()
         # The last to close folds the log into the file.
         assert names_in(tmp_path) == ["store.db"]
+
+
+async def test_of_a_forgotten_author_no_row_is_left_nor_a_promise(tmp_path: Path) -> None:
+    path, stranger = tmp_path / "store.db", b"s" * 32
+    async with open_store(path) as store:
+        await store.commit(update(1))
+        await store.commit(Batch(marks=[Mark(stranger, Topic.PRESENCE, EPOCH, 7)]))
+        await store.commit(Batch(forgotten=[stranger, ALICE]))
+        assert query(path, "SELECT key FROM author") == [(ALICE,)]
+        assert query(path, "SELECT DISTINCT author_id FROM mark") == [(1,)]
+        # Nor would it be written to the next file, were this one found damaged.
+        known = store._database._known
+        assert {author for author, _ in known.marks} == {ALICE}
+        assert known.authors.get(stranger) is None

@@ -1,0 +1,66 @@
+"""Places for connections that have not shaken hands yet, in virtual time."""
+
+import pytest
+import trio
+from trio.testing import MockClock, memory_stream_one_way_pair
+
+from meshnode.adapters.libp2p.half_open import HANDSHAKE_BYTES_MAX, HalfOpen, HandshakeBytes
+
+LONG_S = 10**6
+
+
+async def idle(half_open: HalfOpen, ip: str, ended: list[str], name: str) -> None:
+    with half_open.place(ip) as place:
+        await trio.sleep(LONG_S)
+    if place.cancelled_caught:
+        ended.append(name)
+
+
+async def test_a_place_has_a_deadline(autojump_clock: MockClock) -> None:
+    half_open = HalfOpen(deadline_s=5)
+    with half_open.place("192.0.2.1") as place:
+        await trio.sleep(LONG_S)
+    assert place.cancelled_caught
+    assert trio.current_time() == 5
+    assert (len(half_open), half_open.timed_out, half_open.displaced) == (0, 1, 0)
+
+
+async def test_who_is_done_in_time_is_not_disturbed(autojump_clock: MockClock) -> None:
+    half_open = HalfOpen(deadline_s=5)
+    with half_open.place("192.0.2.1"):
+        await trio.sleep(4)
+    await trio.sleep(10)
+    assert (len(half_open), half_open.timed_out) == (0, 0)
+
+
+async def test_the_oldest_of_who_holds_most_makes_room(autojump_clock: MockClock) -> None:
+    half_open, ended = HalfOpen(deadline_s=60, places_max=4), list[str]()
+    async with trio.open_nursery() as nursery:
+        for name, ip in (("alice", "a"), ("m1", "m"), ("m2", "m"), ("bob", "b"), ("carol", "c")):
+            nursery.start_soon(idle, half_open, ip, ended, name)
+            await trio.testing.wait_all_tasks_blocked()
+        assert ended == ["m1"]
+        assert (len(half_open), half_open.displaced) == (4, 1)
+        nursery.cancel_scope.cancel()
+    assert len(half_open) == 0
+
+
+class Wire:
+    def __init__(self) -> None:
+        self.sender, self._receiver = memory_stream_one_way_pair()
+
+    async def read(self, n: int | None = None) -> bytes:
+        return bytes(await self._receiver.receive_some(n))
+
+
+async def test_a_handshake_has_few_bytes() -> None:
+    wire = Wire()
+    handshake = HandshakeBytes(wire)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wire.sender.send_all, bytes(2 * HANDSHAKE_BYTES_MAX))
+        received = 0
+        with trio.fail_after(5), pytest.raises(OSError, match="handshake"):
+            while True:
+                received += len(await handshake.read(2**32))
+        assert received == HANDSHAKE_BYTES_MAX
+        nursery.cancel_scope.cancel()

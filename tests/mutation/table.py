@@ -1,0 +1,23 @@
+"""Every guard that is taken out."""
+
+from tests.mutation import (
+    of_connections,
+    of_gossip,
+    of_memory,
+    of_node,
+    of_queries,
+    of_store,
+    of_verdicts,
+    of_wire,
+)
+
+MUTATIONS = (
+    *of_verdicts.MUTATIONS,
+    *of_memory.MUTATIONS,
+    *of_wire.MUTATIONS,
+    *of_queries.MUTATIONS,
+    *of_store.MUTATIONS,
+    *of_node.MUTATIONS,
+    *of_connections.MUTATIONS,
+    *of_gossip.MUTATIONS,
+)
