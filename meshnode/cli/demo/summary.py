@@ -20,7 +20,7 @@ COLUMNS = 78
 _TITLE_COLUMNS = 9
 NEXT_LINES = (
     "Try it on two machines. The first prints its address when it is ready; give",
-    "that to the second, with the first one's IP address instead of 0.0.0.0:",
+    "that to the second:",
     "  meshnode run --role provider --source walk:BTC-USD,ETH-USD",
     "  meshnode run --connect /ip4/IP-ADDRESS/tcp/4201/p2p/ID",
     "and read prices on either:  meshnode prices ~/.local/share/meshnode",
