@@ -284,7 +284,10 @@ def _payload_tree(payload: Payload) -> tuple[int, tuple[object, ...]]:
 
 
 def _in_order(quote: Quote) -> Quote:
-    return quote if quote.tags is None else quote._replace(tags=_map_tree(quote.tags))
+    tags = quote.tags
+    if tags is None or (len(tags) == 1 and type(tags) is dict):  # in order, whatever is in it
+        return quote
+    return quote._replace(tags=_map_tree(tags))
 
 
 def _map_tree(mapping: Mapping[str, str] | None) -> dict[str, str] | None:

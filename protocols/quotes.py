@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import NamedTuple
 
 from protocols.errors import ProtocolError
@@ -12,6 +12,12 @@ ASSET = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")  # the whole of a name
 
 RECORDED_TAG = "recorded"
 SYNTHETIC_TAG = "synthetic"
+
+
+# Far beyond what a quote holds: what a price is measured with before it is refused. The usual
+# context rounds to 28 digits.
+_DIGITS_MAX = 64
+_EXACT = Context(prec=2 * _DIGITS_MAX + 2, traps=[Inexact])
 
 
 class Quote(NamedTuple):
@@ -78,14 +84,13 @@ def quote_of(
     """
     if not price.is_finite() or (half_width is not None and not half_width.is_finite()):
         raise ProtocolError(f"{price} is not a price")
-    numbers = [price, half_width] if half_width else [price]
-    exponent = min(_exponent_of(number) for number in numbers)
-    if exponent < -64 or any(number.adjusted() > 64 for number in numbers):
-        raise ProtocolError(f"{price} needs more digits than a quote can hold")
+    mantissa, exponent = _parts(price)
+    confidence, width_exponent = _parts(half_width) if half_width else (0, exponent)
+    unit = min(exponent, width_exponent)
     mantissa, exponent, confidence = normalised(
-        _scaled(price, exponent),
-        exponent,
-        _scaled(half_width, exponent) if half_width else 0,
+        mantissa * 10 ** (exponent - unit),
+        unit,
+        confidence * 10 ** (width_exponent - unit),
     )
     return Quote(asset, mantissa, exponent, observed_ns, confidence, sources, tags)
 
@@ -96,18 +101,10 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _scaled(number: Decimal, exponent: int) -> int:
-    """The number in units of 10^exponent, for an exponent that is not above its own.
-
-    In integers: `Decimal.scaleb` rounds to the context's 28 digits.
-    """
-    sign, digits, own_exponent = number.as_tuple()
-    assert isinstance(own_exponent, int), "finite numbers only"
-    unsigned = int("".join(map(str, digits))) * int(10 ** (own_exponent - exponent))
-    return -unsigned if sign else unsigned
-
-
-def _exponent_of(number: Decimal) -> int:
+def _parts(number: Decimal) -> tuple[int, int]:
+    """A finite number as mantissa and exponent, exactly; ProtocolError beyond all that fits."""
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int), "finite numbers only"
-    return exponent
+    if exponent < -_DIGITS_MAX or number.adjusted() > _DIGITS_MAX:
+        raise ProtocolError(f"{number} needs more digits than a quote can hold")
+    return int(_EXACT.scaleb(number, -exponent)), exponent

@@ -19,6 +19,8 @@ QUOTES_BYTES_MAX = ENVELOPE_BYTES_MAX - 256
 _DUE_PART = 0.98
 _JOIN_PART = 0.9
 
+_OBSERVED_NS = Quote._fields.index("observed_ns")
+
 
 @dataclass(slots=True)
 class _Provided:
@@ -73,6 +75,11 @@ class Publication:
     def refused(self) -> int:
         """How many offers found no room."""
         return self._refused
+
+    @property
+    def window_ends_at(self) -> float | None:
+        """When the changes that are waiting are due; None while there are none."""
+        return self._window_ends_at
 
     def newest(self, asset: str) -> Quote | None:
         """The newest quote offered of an asset, published or not."""
@@ -181,4 +188,6 @@ def encoded_bytes_max(quote: Quote) -> int:
 
 
 def _differs(quote: Quote, other: Quote) -> bool:
-    return quote._replace(observed_ns=0) != other._replace(observed_ns=0)
+    """Whether anything but the time of observation differs; sliced, as every quote comes here."""
+    before, after = slice(_OBSERVED_NS), slice(_OBSERVED_NS + 1, None)
+    return quote[before] != other[before] or quote[after] != other[after]

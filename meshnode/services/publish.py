@@ -78,9 +78,10 @@ class Publisher:
 
     def offer(self, quote: Quote) -> bool:
         """Have a checked quote published when it is due; False without room for its asset."""
-        due_at = self._publication.due_at()
+        window_ends_at = self._publication.window_ends_at
         has_room = self._publication.offer(quote, trio.current_time())
-        if self._publication.due_at() != due_at:
+        # Nothing else becomes due earlier by an offer; what becomes due later is found out then.
+        if self._publication.window_ends_at != window_ends_at:
             self._due_changed.set()
         return has_room
 

@@ -75,7 +75,7 @@ PLACES = (
         SWARM,
         "if len(same) + self._joining[peer] >= CONNECTIONS_PER_PEER_MAX:",
         "if False:",
-        (f"{_EDGES}::test_a_handshake_that_is_none_is_counted",),
+        (f"{_PLACES}::test_a_peer_has_few_connections",),
     ),
     Mutation(
         "connections of all are bounded",

@@ -2,6 +2,7 @@
 
 from tests.mutation import (
     of_connections,
+    of_flow,
     of_gossip,
     of_memory,
     of_node,
@@ -19,5 +20,6 @@ MUTATIONS = (
     *of_store.MUTATIONS,
     *of_node.MUTATIONS,
     *of_connections.MUTATIONS,
+    *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
 )

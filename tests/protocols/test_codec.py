@@ -114,6 +114,12 @@ def test_a_quote_with_a_wrong_field_is_refused(fields: dict[str, Any]) -> None:
     refused(price_body(quote(**fields)))
 
 
+@pytest.mark.parametrize("name", ["BTC\nUSD", "BTC\n", "\nBTC", "\n"])
+def test_two_names_in_one_are_no_asset(name: str) -> None:
+    refused(price_body(quote(asset=name)), "asset")
+    refused(price_body(quote(asset="OK"), quote(asset=name), quote(asset="OK2")), "quote 1: asset")
+
+
 def test_a_price_has_one_encoding() -> None:
     refused(price_body(quote(mantissa=10, confidence=0)), "mantissa: a factor of ten")
     refused(price_body(quote(mantissa=10, confidence=20)), "mantissa: a factor of ten")

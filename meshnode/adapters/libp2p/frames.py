@@ -7,6 +7,7 @@ from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.stream_muxer.exceptions import MuxedStreamEOF
 
 from meshnode.adapters.libp2p.settings import RPC_BYTES_MAX, RPC_DEADLINE_S
+from meshnode.adapters.libp2p.turn import FRAME_BYTES, Turn
 from protocols.errors import FrameTooLarge
 
 READ_BYTES = 64 * 1024
@@ -19,6 +20,7 @@ class FrameReader:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._received = bytearray()
+        self._turn = Turn(FRAME_BYTES)
 
     async def next(self) -> bytes:
         """The next frame; once it has begun, the rest of it has a deadline.
@@ -29,6 +31,8 @@ class FrameReader:
         if not self._received:
             await self._receive()
         frame = self._cut()
+        if frame is not None and self._turn.is_over(len(frame)):
+            await trio.lowlevel.checkpoint()  # one read may have brought thousands
         if frame is None:
             with trio.fail_after(RPC_DEADLINE_S):
                 while frame is None:

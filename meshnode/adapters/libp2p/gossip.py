@@ -6,35 +6,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from meshnode.adapters.libp2p.settings import INTAKE_WAIT_S
+from meshnode.adapters.libp2p.turn import Turn
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge
 from protocols.ids import Topic
 
-# About two milliseconds of work: a message's two signatures take as long as 4 KiB of its content.
-TURN_BYTES = 32 * 1024
-MESSAGE_BYTES = 4 * 1024
-
 if TYPE_CHECKING:
     from meshnode.adapters.libp2p.pubsub import MeshPubsub
-
-
-class Turn:
-    """How much a task works before the others have theirs.
-
-    Counted in bytes, not in time: in virtual time the same seed must give the same run.
-    """
-
-    def __init__(self) -> None:
-        self._left_bytes = TURN_BYTES
-
-    def is_over(self, message_bytes: int) -> bool:
-        """Whether the others are to be let in before this message; then the next turn begins."""
-        self._left_bytes -= MESSAGE_BYTES + message_bytes
-        if self._left_bytes > 0:
-            return False
-        self._left_bytes = TURN_BYTES
-        return True
 
 
 class Intake:

@@ -23,7 +23,7 @@ from meshnode.adapters.libp2p.budget import (
 from meshnode.adapters.libp2p.conduct import CLOCKS_AGREE_S, Conduct, is_blameworthy
 from meshnode.adapters.libp2p.control import bound_control, check_counts, cost_of
 from meshnode.adapters.libp2p.frames import FrameReader
-from meshnode.adapters.libp2p.gossip import Intake, Turn
+from meshnode.adapters.libp2p.gossip import Intake
 from meshnode.adapters.libp2p.guards import StreamCap
 from meshnode.adapters.libp2p.router import MeshRouter
 from meshnode.adapters.libp2p.seen import SeenCache
@@ -33,6 +33,7 @@ from meshnode.adapters.libp2p.settings import (
     RPC_BYTES_MAX,
     SUBSCRIPTIONS_PER_RPC_MAX,
 )
+from meshnode.adapters.libp2p.turn import Turn
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from protocols.errors import Malformed
 from protocols.ids import key_from_id_bytes, peer_id_bytes

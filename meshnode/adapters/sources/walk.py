@@ -62,8 +62,10 @@ class Walk:
                 )
                 for asset, cents in self._cents.items()
             ]
-            # A step that comes late does not bring the ones after it nearer.
-            next_at = max(next_at + self._interval_s, trio.current_time())
+            # Late by less than a step it catches up, so that the pace is kept; else it goes on anew.
+            next_at += self._interval_s
+            if trio.current_time() > next_at + self._interval_s:
+                next_at = trio.current_time()
             await trio.sleep_until(next_at)
             for asset, cents in self._cents.items():
                 # The same range up and down, in integers: a walk without a drift.

@@ -80,3 +80,23 @@ async def test_a_length_beyond_the_limit_is_refused_unread(length: bytes) -> Non
     await wire.send(length)
     with pytest.raises(FrameTooLarge):
         await FrameReader(wire).next()
+
+
+async def test_thousands_of_frames_let_others_in() -> None:
+    wire = Wire()
+    await wire.send(framed(b"") * 10_000)
+    frames = FrameReader(wire)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        for _ in range(10_000):
+            await frames.next()
+        nursery.cancel_scope.cancel()
+    assert turns > 100
