@@ -62,7 +62,7 @@ class Walk:
                 )
                 for asset, cents in self._cents.items()
             ]
-            # Late by less than a step it catches up, so that the pace is kept; else it goes on anew.
+            # Late by less than a step it catches up, to keep its pace; else it begins anew.
             next_at += self._interval_s
             if trio.current_time() > next_at + self._interval_s:
                 next_at = trio.current_time()
