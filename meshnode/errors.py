@@ -19,6 +19,10 @@ class PeerUnreachable(MeshnodeError):
     exit_code = 3
 
 
+class PeerRefused(PeerUnreachable):
+    """The machine answers, and says that nobody listens there: the node does not run."""
+
+
 class PublishRefused(MeshnodeError):
     """Our own message would not be accepted by ourselves; `reason` is the verdict's (`busy`, …)."""
 

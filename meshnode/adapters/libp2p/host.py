@@ -42,7 +42,7 @@ from meshnode.adapters.libp2p.settings import (
 from meshnode.adapters.libp2p.streams import MeshStream, served
 from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.core.verdicts import Verdict
-from meshnode.errors import ConfigError, PeerUnreachable, StreamBroken
+from meshnode.errors import ConfigError, PeerRefused, PeerUnreachable, StreamBroken
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -152,7 +152,7 @@ class LibP2PMesh:
                 "the firewalls between"
             ) from None
         except (BaseLibp2pError, ValueError, OSError) as error:
-            raise PeerUnreachable(f"{addr} {_dial_failure(error)}") from error
+            raise _dial_failure(addr, error) from error
         return str(peer)
 
     async def disconnect(self, peer_id: str) -> None:
@@ -286,13 +286,17 @@ async def _run(
             await host.close()
 
 
-def _dial_failure(error: BaseException) -> str:
+def _dial_failure(addr: str, error: BaseException) -> PeerUnreachable:
     """What went wrong, and what to do about it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, PeerIDMismatchesPubkey):
-            return "answers under another peer id: was its key replaced? ask its operator"
+            return PeerUnreachable(
+                f"{addr} answers under another peer id: was its key replaced? ask its operator"
+            )
+        if isinstance(cause, ConnectionRefusedError):
+            return PeerRefused(f"{addr} refuses connections: is a node running there?")
         if isinstance(cause, OSError):
-            return "refuses connections: is a node running there?"
+            return PeerUnreachable(f"{addr} refuses connections: is a node running there?")
         cause = cause.__cause__
-    return f"cannot be connected to: {error}"
+    return PeerUnreachable(f"{addr} cannot be connected to: {error}")
