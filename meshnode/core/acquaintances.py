@@ -71,7 +71,7 @@ class Acquaintances:
         self._changed.update(dict.fromkeys(self._last_seen_ns))
 
     def _forget_one(self) -> None:
-        # Pinned ones go to the end, where the newest stand: there are as many as the operator named.
+        # Pinned ones go to the end, to the newest: they are as many as the operator named.
         for _ in range(len(self._pinned) + 1):
             author = next(iter(self._last_seen_ns))
             if author not in self._pinned:

@@ -20,6 +20,7 @@ from protocols.ids import key_from_peer_id, peer_id
 PEER_ADDRS_MAX = 3  # a peer; those of its own word displace hearsay, else the new are refused
 UNPROVEN_MAX = 500  # the one heard first makes room
 PROVEN_MAX = 500  # the one that worked longest ago makes room
+CHANGES_MAX = 5_000  # not told to the store yet; the oldest goes, for the next start to find out
 UNPROVEN_FAILURES_MAX = 5  # then it is forgotten: about a minute
 PROVEN_FAILURES_MAX = 100  # the same of what once worked: over an hour
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
@@ -104,17 +105,18 @@ class AddressBook:
 
     def restore(self, known: Iterable[KnownAddr]) -> None:
         """Take up what an earlier run knew; it is judged anew, for we may listen elsewhere."""
-        for addr in sorted(known, key=lambda one: (one.last_success_ns or 0, one)):
+        taken: list[tuple[Address, KnownAddr]] = []
+        of_peer: Counter[str] = Counter()
+        for addr in sorted(known, key=lambda one: (one.last_success_ns or 0, one), reverse=True):
             peer = peer_id(addr.author)
-            match self._rules.judge(peer, addr.addr):
-                case Refusal() as refusal:
-                    self.refused[refusal.value] += 1
-                    self._changed[Address(peer, addr.addr)] = None  # to be forgotten on disk too
-                case place if self._make_room_of(peer, Origin.HEARSAY, keep=()):
-                    entry = _Entry(Origin.HEARSAY, addr.last_success_ns, addr.failures)
-                    self._put(Address(peer, place), entry)
-                case _:
-                    self._changed[Address(peer, addr.addr)] = None
+            judged = self._rules.judge(peer, addr.addr)
+            of_peer[peer] += 1
+            if isinstance(judged, Refusal) or of_peer[peer] > PEER_ADDRS_MAX:
+                self._note(Address(peer, addr.addr))  # the disk is to forget it as well
+            else:
+                taken.append((Address(peer, judged), addr))
+        for address, addr in reversed(taken):  # what worked last stands last
+            self._put(address, _Entry(Origin.HEARSAY, addr.last_success_ns, addr.failures))
 
     # --- what comes of it -------------------------------------------------------------------
 
@@ -137,7 +139,7 @@ class AddressBook:
         if alone:
             return
         entry.failures += 1
-        self._changed[address] = None
+        self._note(address)
         proven = entry.last_success_ns is not None
         if entry.failures >= (PROVEN_FAILURES_MAX if proven else UNPROVEN_FAILURES_MAX):
             self._take_out(address)
@@ -158,7 +160,7 @@ class AddressBook:
     # --- what is next -----------------------------------------------------------------------
 
     def of(self, peer: str) -> tuple[Address, ...]:
-        """Where a peer may be reached."""
+        """Where a peer may be reached; what worked or was told last stands last."""
         return tuple(Address(peer, place) for place in self._by_peer.get(peer, ()))
 
     def is_vouched(self, address: Address) -> bool:
@@ -219,6 +221,11 @@ class AddressBook:
 
     # --- inside -----------------------------------------------------------------------------
 
+    def _note(self, address: Address) -> None:
+        self._changed[address] = None
+        if len(self._changed) > CHANGES_MAX:
+            del self._changed[next(iter(self._changed))]
+
     def _find(self, address: Address) -> _Entry | None:
         return self._unproven.get(address) or self._proven.get(address)
 
@@ -227,7 +234,7 @@ class AddressBook:
         entries = self._proven if proven else self._unproven
         entries[address] = entry
         self._by_peer.setdefault(address.peer_id, {})[address.place] = None
-        self._changed[address] = None
+        self._note(address)
         if len(entries) > (PROVEN_MAX if proven else UNPROVEN_MAX):
             self._take_out(next(iter(entries)))
             self.dropped += 1
@@ -239,7 +246,7 @@ class AddressBook:
             del places[address.place]
             if not places:
                 del self._by_peer[address.peer_id]
-            self._changed[address] = None
+            self._note(address)
         return entry
 
     def _make_room_of(self, peer: str, origin: Origin, keep: Sequence[str]) -> bool:

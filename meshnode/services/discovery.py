@@ -72,7 +72,7 @@ class Discovery:
             del self._probes[peer]
             places = self._addresses.of(peer)
             if places and peer not in connected and peer not in self._under_way:
-                return places[0]
+                return places[-1]
         if len(connected) + len(self._under_way) >= self._peers_aim:
             return None
         few = len(connected) < self._peers_min
