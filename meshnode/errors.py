@@ -19,8 +19,8 @@ class PeerUnreachable(MeshnodeError):
     exit_code = 3
 
 
-class PeerRefused(PeerUnreachable):
-    """The machine answers, and says that nobody listens there: the node does not run."""
+class DialRefused(PeerUnreachable):
+    """The machine is there and refuses: no process listens at that address."""
 
 
 class PublishRefused(MeshnodeError):

@@ -162,7 +162,7 @@ class Mesh(Protocol):
     async def connect(self, addr: str) -> str:
         """Dial an address that ends in `/p2p/<id>`; returns the id.
 
-        Raises PeerUnreachable: PeerRefused where the machine answers, and nobody listens.
+        Raises PeerUnreachable; of these DialRefused where nothing listens at the address.
         """
         ...
 

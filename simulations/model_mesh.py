@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 
 from meshnode.core.facts import PeerMisbehaved
 from meshnode.core.verdicts import Accepted, Ignored, Rejected
-from meshnode.errors import PeerRefused, PeerUnreachable, PublishRefused, StreamBroken
+from meshnode.errors import DialRefused, PeerUnreachable, PublishRefused, StreamBroken
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -236,7 +236,7 @@ class ModelMesh:
         if self._network.is_cut(self._peer_id, peer):
             raise PeerUnreachable(f"{addr} does not answer")
         if other is None or other._addr != place:
-            raise PeerRefused(f"{addr} refuses connections: is the node running?")
+            raise DialRefused(f"{addr} refuses connections: is the node running?")
         if peer not in self.connected:
             self._came(peer)
             other._came(self._peer_id)

@@ -76,7 +76,7 @@ class Connections:
         self._peers_aim = min(peers_aim, peers_max)
         self._friends_max = max(self._peers_aim, int(PLACES_FOR_FRIENDS * peers_max))
         self._links = LinkTable()
-        self._dialler = Dialler(mesh, self._links, addresses, presence, wall_clock, rng)
+        self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
         self._discovery = Discovery(
             self._dialler,
             addresses,
@@ -88,6 +88,7 @@ class Connections:
         self._since: dict[str, float] = {}  # of the connected
         self._pinged: dict[str, trio.CancelScope] = {}
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
+        self._crowded = trio.Event()
         self._trimmed: set[str] = set()  # whose connections we are ending, of our own accord
 
     def links(self) -> tuple[LinkRecord, ...]:
@@ -105,6 +106,27 @@ class Connections:
     def nodes(self) -> frozenset[str]:
         """The nodes connected now."""
         return frozenset(p.peer_id for p in self._mesh.peers() if self.is_node(p.peer_id))
+
+    async def redial(self, peer: str) -> None:
+        """Dial a peer where it says that it is or where it last was, once: is it still there?
+
+        Raises PeerUnreachable; of these DialRefused where nothing listens there.
+        """
+        places = [address for address in self._known_places(peer) if not self._is_connected(peer)]
+        if not places:
+            raise PeerUnreachable(f"no address of {peer} is known")
+        await self._dialler.dial(places[-1])
+        if len(self.nodes()) > self._peers_aim:
+            # It may have ended our connection because it has too many; we have others.
+            await self._end(peer)
+
+    def _known_places(self, peer: str) -> list[Address]:
+        """Of hearsay a refusal would prove nothing."""
+        seeds = [Address(peer, addr.partition("/p2p/")[0]) for addr in self._seeds_of(peer)]
+        return seeds + [one for one in self._addresses.of(peer) if self._addresses.is_vouched(one)]
+
+    def _seeds_of(self, peer: str) -> list[str]:
+        return [addr for addr in self._seeds if addr.endswith(f"/p2p/{peer}")]
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping, follow and trim, for ever."""
@@ -131,6 +153,9 @@ class Connections:
 
     def _came(self, peer: str) -> None:
         self._since[peer] = trio.current_time()
+        if len(self._since) > self._friends_max:
+            self._crowded.set()
+            self._crowded = trio.Event()
         self._links.of(peer).opened(self._wall_clock.now_ns())
         self._observer.observe(PeerJoined(peer))
         self._catch_up.offer(peer)
@@ -149,8 +174,6 @@ class Connections:
         self._observer.observe(PeerLost(peer))
         if not wanted:  # else it is there as before, only not with us
             self._presence.connection_lost(peer)
-            if self._presence.providers.knows(peer):
-                self._discovery.probe(peer)
         if not self._mesh.peers():
             self._catch_up.missed()
 
@@ -164,7 +187,10 @@ class Connections:
         while True:
             error: str | None = None
             if not self._is_connected(peer):
-                error = await self._dialler.dial(Address(peer, place), is_seed=True)
+                try:
+                    await self._dialler.dial(Address(peer, place))
+                except PeerUnreachable as failure:
+                    error = str(failure)
             began_at = trio.current_time()
             while self._is_connected(peer):
                 await self._went.setdefault(peer, trio.Event()).wait()
@@ -208,6 +234,8 @@ class Connections:
     async def _trim(self) -> None:
         """Keep places for newcomers: of the nodes, those with most peers of their own can go."""
         while True:
+            while len(self._since) <= self._friends_max:
+                await self._crowded.wait()
             await trio.sleep(TRIM_EVERY_S)
             before = trio.current_time() - VISIT_S
             nodes = sorted(self.nodes() - self._seed_ids)
@@ -220,5 +248,9 @@ class Connections:
                 for peer in visited
             )
             for _, _, peer in ranked[:excess]:
-                self._trimmed.add(peer)
-                await self._mesh.disconnect(peer)
+                await self._end(peer)
+
+    async def _end(self, peer: str) -> None:
+        """End a connection because we have enough; that is nobody's loss."""
+        self._trimmed.add(peer)
+        await self._mesh.disconnect(peer)

@@ -5,9 +5,8 @@ import trio
 from meshnode.core.address_book import Address, AddressBook
 from meshnode.core.backoff import Rng
 from meshnode.core.link_table import LinkTable
-from meshnode.errors import PeerRefused, PeerUnreachable
+from meshnode.errors import PeerUnreachable
 from meshnode.ports import Mesh, WallClock
-from meshnode.services.presence import Presence
 
 # Who names an address must not make us flood it, under however many peer ids.
 PLACE_PAUSE_S = 1.0
@@ -21,40 +20,30 @@ class Dialler:
         mesh: Mesh,
         links: LinkTable,
         addresses: AddressBook,
-        presence: Presence,
         wall_clock: WallClock,
         rng: Rng,
     ) -> None:
         self._mesh = mesh
         self._links = links
         self._addresses = addresses
-        self._presence = presence
         self._wall_clock = wall_clock
         self._rng = rng
         self._free_at: dict[str, float] = {}  # when a place may be dialled again, if not at once
 
-    async def dial(self, address: Address, *, is_seed: bool = False) -> str | None:
-        """Connect to a peer at an address; what went wrong, if anything."""
+    async def dial(self, address: Address) -> None:
+        """Connect to a peer at an address. Raises PeerUnreachable, and DialRefused."""
         link = self._links.of(address.peer_id)
         await self._take_turn(address.place)
         link.dialling(self._wall_clock.now_ns())
         try:
             await self._mesh.connect(str(address))
         except PeerUnreachable as error:
-            now_ns = self._wall_clock.now_ns()
-            link.failed(str(error), now_ns)
-            vouched = is_seed or self._addresses.is_vouched(address)
+            link.failed(str(error), self._wall_clock.now_ns())
             self._addresses.failed(
                 address, trio.current_time(), self._rng, alone=not self._mesh.peers()
             )
-            if isinstance(error, PeerRefused) and vouched:
-                self._tell_refused(address.peer_id)
-            return str(error)
+            raise
         self._addresses.worked(address, self._wall_clock.now_ns())
-        return None
-
-    def _tell_refused(self, peer: str) -> None:
-        """Where its own address refuses, a provider whose connection broke does not run."""
 
     async def _take_turn(self, place: str) -> None:
         now = trio.current_time()

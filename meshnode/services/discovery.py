@@ -7,14 +7,12 @@ import trio
 
 from meshnode.core.address_book import Address, AddressBook
 from meshnode.core.backoff import Rng
+from meshnode.errors import PeerUnreachable
 from meshnode.ports import TaskStatus
 from meshnode.services.dialling import Dialler
 
 DIAL_EVERY_S = 1.0  # one dial a second in all, whatever is claimed about whomever
 DIALS_MAX = 6  # under way at a time: who does not answer holds one for five seconds
-PROBES_MAX = 64  # the newest waits no more: its silence will tell as well
-# A peer with too many connections ends some: who probed it at once, each time, would be a nuisance.
-PROBE_PAUSE_S = 60.0
 
 
 class Discovery:
@@ -36,19 +34,7 @@ class Discovery:
         self._rng = rng
         self._peers_min = peers_min
         self._peers_aim = peers_aim
-        self._probes: dict[str, None] = {}
-        self._probed_at: dict[str, float] = {}
         self._under_way: set[str] = set()
-
-    def probe(self, peer: str) -> None:
-        """A provider's connection broke: dial it soon, to learn whether it is still there."""
-        now = trio.current_time()
-        self._probed_at = {
-            other: at for other, at in self._probed_at.items() if at + PROBE_PAUSE_S > now
-        }
-        if peer not in self._probed_at and len(self._probed_at) < PROBES_MAX:
-            self._probed_at[peer] = now
-            self._probes[peer] = None
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, at most once a second, for ever."""
@@ -67,12 +53,6 @@ class Discovery:
         if len(self._under_way) >= DIALS_MAX:
             return None
         connected = self._nodes()
-        while self._probes:
-            peer = next(iter(self._probes))
-            del self._probes[peer]
-            places = self._addresses.of(peer)
-            if places and peer not in connected and peer not in self._under_way:
-                return places[-1]
         if len(connected) + len(self._under_way) >= self._peers_aim:
             return None
         few = len(connected) < self._peers_min
@@ -83,5 +63,7 @@ class Discovery:
     async def _dial(self, address: Address) -> None:
         try:
             await self._dialler.dial(address)
+        except PeerUnreachable:
+            pass  # the address book has taken note
         finally:
             self._under_way.discard(address.peer_id)

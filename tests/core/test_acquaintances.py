@@ -59,7 +59,8 @@ def test_what_was_kept_comes_back_and_is_not_written_again() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from([bytes([n]) for n in range(9)]), st.integers(0, 10**12))))
 def test_a_disk_that_takes_every_change_holds_what_is_known(heard: list[tuple[bytes, int]]) -> None:
-    known, disk = Acquaintances(nodes_max=5), {}
+    known = Acquaintances(nodes_max=5)
+    disk: dict[bytes, int] = {}
     for author, said_ns in heard:
         known.heard(author, said_ns)
         kept, gone = known.take_changes()

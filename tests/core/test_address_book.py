@@ -174,7 +174,9 @@ def test_what_fails_waits_longer_and_longer_but_five_seconds_while_peers_are_few
     book: AddressBook, rng: random.Random
 ) -> None:
     book.worked(at(1), now_ns=1)
-    now, waits, waits_while_few = 0.0, [], []
+    now = 0.0
+    waits: list[float] = []
+    waits_while_few: list[float] = []
     for _ in range(8):
         book.failed(at(1), now, rng, alone=False)
         for few, found in ((False, waits), (True, waits_while_few)):

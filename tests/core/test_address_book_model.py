@@ -34,8 +34,8 @@ class Dialling(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rules = DialRules(id_of(BOB), ("/memory/0",))
-        self.book = AddressBook(self.rules, [SEED])
+        self.dial_rules = DialRules(id_of(BOB), ("/memory/0",))
+        self.book = AddressBook(self.dial_rules, [SEED])
         self.rng = random.Random(1)
         self.now = 0.0
         self.told: set[Address] = set()  # whatever anybody ever said that may be dialled
@@ -131,7 +131,7 @@ class Dialling(RuleBasedStateMachine):
     def restart(self) -> None:
         self.keep()
         before = self.held()
-        self.book = AddressBook(self.rules, [SEED])
+        self.book = AddressBook(self.dial_rules, [SEED])
         self.book.restore(self.disk.values())
         self.ended_at.clear()
         assert self.held() == before
