@@ -22,7 +22,7 @@ UNPROVEN_MAX = 500  # the one heard first makes room
 PROVEN_MAX = 500  # the one that worked longest ago makes room
 CHANGES_MAX = 5_000  # not told to the store yet; the oldest goes, for the next start to find out
 UNPROVEN_FAILURES_MAX = 5  # then it is forgotten: about a minute
-PROVEN_FAILURES_MAX = 100  # the same of what once worked: over an hour
+PROVEN_FAILURES_MAX = 1_000  # the same of what once worked: over an hour, or a day with peers
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
 RETRY_WHILE_FEW_S = 5.0
 

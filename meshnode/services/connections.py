@@ -98,9 +98,9 @@ class Connections:
     def is_node(self, peer_id: str) -> bool:
         """Whether a peer is a node: it said so, it answers like one, or the operator said so."""
         return (
-            peer_id in self._seed_ids
+            self._topology.answered(peer_id)
+            or peer_id in self._seed_ids
             or self._presence.providers.knows(peer_id)
-            or self._topology.answered(peer_id)
         )
 
     def nodes(self) -> frozenset[str]:
