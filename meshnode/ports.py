@@ -157,7 +157,10 @@ class Mesh(Protocol):
         ...
 
     async def connect(self, addr: str) -> str:
-        """Dial an address that ends in `/p2p/<id>`; returns the id. Raises PeerUnreachable."""
+        """Dial an address that ends in `/p2p/<id>`; returns the id.
+
+        Raises PeerUnreachable; of these DialRefused where nothing listens at the address.
+        """
         ...
 
     async def disconnect(self, peer_id: str) -> None:

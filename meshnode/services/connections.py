@@ -55,6 +55,7 @@ class Connections:
         self._links: dict[str, LinkRecord] = {}
         self._pinged: dict[str, trio.CancelScope] = {}
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
+        self._places: dict[str, str] = {}  # where each peer listened when it last answered
 
     def links(self) -> tuple[LinkRecord, ...]:
         """What became of each connection to a node, the latest last; askers are no nodes."""
@@ -63,6 +64,13 @@ class Connections:
     def is_node(self, peer_id: str) -> bool:
         """Whether a peer is a node: it said so, or the operator did; who only asks does not."""
         return peer_id in self._seed_ids or self._presence.providers.knows(peer_id)
+
+    async def redial(self, peer: str) -> None:
+        """Dial a peer where it last was, once. Raises PeerUnreachable, DialRefused."""
+        addr = self._places.get(peer)
+        if addr is None:
+            raise PeerUnreachable(f"no address of {peer} is known")
+        await self._mesh.connect(f"{addr}/p2p/{peer}")
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping and follow, for ever."""
@@ -137,9 +145,19 @@ class Connections:
                     missed += 1
                 else:
                     missed = 0
+                    self._answered(peer)
                     await trio.sleep(PING_EVERY_S)
             # A peer is a connection that answers, not one that is open.
             await self._mesh.disconnect(peer)
+
+    def _answered(self, peer: str) -> None:
+        self._presence.pinged(peer)
+        addrs = next((p.addrs for p in self._mesh.peers() if p.peer_id == peer), ())
+        if addrs:
+            self._places.pop(peer, None)
+            self._places[peer] = addrs[0]
+            if len(self._places) > LINKS_MAX:
+                del self._places[next(iter(self._places))]
 
     def _link(self, peer: str) -> LinkRecord:
         link = self._links.pop(peer, None) or LinkRecord("peer", peer)
