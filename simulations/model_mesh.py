@@ -234,7 +234,7 @@ class ModelMesh:
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
         other = self._network.nodes.get(peer)
         if self._network.is_cut(self._peer_id, peer):
-            raise PeerUnreachable(f"{addr} does not answer")
+            raise PeerUnreachable(f"{addr} does not answer: is it reachable from here?")
         if other is None or other._addr != place:
             raise DialRefused(f"{addr} refuses connections: is the node running?")
         if peer not in self.connected:

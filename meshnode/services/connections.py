@@ -225,6 +225,7 @@ class Connections:
                     missed += 1
                 else:
                     missed = 0
+                    self._presence.pinged(peer)
                     await trio.sleep(PING_EVERY_S)
             # A peer is a connection that answers, not one that is open.
             await self._mesh.disconnect(peer)

@@ -1,0 +1,124 @@
+"""Inquiry: suspects are asked themselves, and other peers about them. Nothing of it is gossiped.
+
+What a peer says only hastens what our own ears have found: without our own suspicion nobody is
+asked, so nobody can accuse.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from meshnode.core.backoff import Rng
+from meshnode.core.suspicion import Verdict, verdict_of
+from meshnode.errors import DialRefused, PeerUnreachable, QueryRefused, StreamBroken
+from meshnode.ports import Mesh, TaskStatus
+from meshnode.services import ask
+from meshnode.services.presence import Presence
+from protocols.errors import ProtocolError
+from protocols.status import ProviderStatus
+
+PEERS_ASKED = 3
+# Five requests in 15 s are what a peer answers; others of our services ask as well.
+ASK_AGAIN_S = 5.0
+# Our peers need a moment to notice what we have noticed.
+SETTLE_S = 0.5
+DIALLED_MAX = 256  # suspects dialled once each; the one dialled longest ago is forgotten
+
+_UNANSWERED = (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError)
+
+
+class Inquiry:
+    """Asks about suspects for as long as there are any.
+
+    `is_node(peer)` says who is worth asking; `redial(peer)` dials a peer where it last was, once,
+    and raises DialRefused or PeerUnreachable.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        presence: Presence,
+        rng: Rng,
+        *,
+        is_node: Callable[[str], bool],
+        redial: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._mesh = mesh
+        self._presence = presence
+        self._rng = rng
+        self._is_node = is_node
+        self._redial = redial
+        self._dialled: OrderedDict[str, None] = OrderedDict()
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask whenever somebody is suspect, for ever."""
+        task_status.started()
+        async with trio.open_nursery() as dials:
+            while True:
+                if not self._presence.suspects():
+                    self._dialled.clear()
+                    await self._presence.wait_suspected()
+                await trio.sleep(SETTLE_S)
+                suspects = self._presence.suspects()
+                for peer in suspects:
+                    self._dial_once(peer, dials)
+                await self._ask_round(suspects)
+                with trio.move_on_after(ASK_AGAIN_S):
+                    await self._presence.wait_suspected()
+
+    def _dial_once(self, suspect: str, dials: trio.Nursery) -> None:
+        if suspect in self._dialled or suspect in self._connected():
+            return
+        self._dialled[suspect] = None
+        if len(self._dialled) > DIALLED_MAX:
+            self._dialled.popitem(last=False)
+        dials.start_soon(self._dial, suspect)
+
+    async def _dial(self, suspect: str) -> None:
+        try:
+            await self._redial(suspect)
+        except DialRefused:
+            self._presence.dial_refused(suspect)
+        except PeerUnreachable:
+            return  # unanswered: that is no evidence
+
+    # --- asking -----------------------------------------------------------------------------
+
+    async def _ask_round(self, suspects: Mapping[str, int]) -> None:
+        connected = self._connected()
+        others = [p for p in connected if p not in suspects and self._is_node(p)]
+        async with trio.open_nursery() as nursery:
+            for suspect in suspects:
+                if suspect in connected:
+                    nursery.start_soon(self._ask_itself, suspect)
+            for peer in self._some_of(others):
+                nursery.start_soon(self._ask_peer, peer, suspects)
+        if not others:
+            for suspect in suspects:
+                self._presence.nobody_to_ask(suspect)
+
+    async def _ask_itself(self, suspect: str) -> None:
+        try:
+            await ask.status(self._mesh, suspect, ["time"])
+        except _UNANSWERED:
+            return  # silence only suspects
+        self._presence.asked(suspect, suspect, Verdict.ALIVE)
+
+    async def _ask_peer(self, peer: str, suspects: Mapping[str, int]) -> None:
+        try:
+            status = await ask.status(self._mesh, peer, ["known_providers", "time"])
+        except _UNANSWERED:
+            return
+        known: tuple[ProviderStatus, ...] = status["known_providers"] or ()
+        seen = {provider.provider_id: provider for provider in known}
+        for suspect, last_seen_ns in suspects.items():
+            verdict = verdict_of(seen.get(suspect), last_seen_ns)
+            self._presence.asked(peer, suspect, verdict)
+
+    def _connected(self) -> list[str]:
+        return [peer.peer_id for peer in self._mesh.peers()]
+
+    def _some_of(self, peers: list[str]) -> list[str]:
+        """A few, others each time."""
+        return sorted(peers, key=lambda _: self._rng.random())[:PEERS_ASKED]
