@@ -33,6 +33,7 @@ from meshnode.services.connections import Connections
 from meshnode.services.feed import Feed
 from meshnode.services.inquiry import Inquiry
 from meshnode.services.intake import Intake
+from meshnode.services.lan import LanSearch
 from meshnode.services.monitor import Monitor
 from meshnode.services.persist import Persist
 from meshnode.services.poll import Poll
@@ -223,6 +224,9 @@ class _Node:
         clock_check = ClockCheck(
             mesh, self.own_clock, observer, wall_clock, is_node=connections.is_node
         )
+        lan_search = LanSearch(
+            self.platform.open_lan, mesh, addresses, observer, is_wanted=config.mdns
+        )
         announcer = Announcer(
             publisher,
             self.providers,
@@ -272,6 +276,7 @@ class _Node:
                 with_peers: tuple[Service, ...] = (
                     connections,
                     topology,
+                    lan_search,
                     inquiry,
                     clock_check,
                     announcer,

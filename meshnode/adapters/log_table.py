@@ -105,6 +105,12 @@ ROWS: Mapping[type[Fact], Row] = MappingProxyType(
         facts.CaughtUp: Row(INFO, "caught_up"),
         # Debug: whoever only asks, as the commands do, cannot be asked.
         facts.CatchUpFailed: Row(DEBUG, "catch_up_failed"),
+        facts.LanSearchFailed: Row(
+            WARNING,
+            "lan_search_failed",
+            "leave --mdns out where there is no multicast, and name a node with --connect",
+            ("error",),
+        ),
         facts.PeerMisbehaved: Row(
             WARNING,
             "peer_misbehaved",

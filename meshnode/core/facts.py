@@ -269,6 +269,14 @@ class CatchUpFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LanSearchFailed:
+    """The local network cannot be searched for nodes; it is tried again after `retry_in_s`."""
+
+    error: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PeerMisbehaved:
     """A peer caused an exception or sent what cannot be; `where` names the guard.
 
@@ -337,6 +345,7 @@ Fact: TypeAlias = (
     | StoreSetAside
     | CaughtUp
     | CatchUpFailed
+    | LanSearchFailed
     | PeerMisbehaved
     | Equivocation
     | QueryAnswered
