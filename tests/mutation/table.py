@@ -2,6 +2,7 @@
 
 from tests.mutation import (
     of_connections,
+    of_discovery,
     of_flow,
     of_gossip,
     of_memory,
@@ -20,6 +21,7 @@ MUTATIONS = (
     *of_store.MUTATIONS,
     *of_node.MUTATIONS,
     *of_connections.MUTATIONS,
+    *of_discovery.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
 )
