@@ -145,15 +145,15 @@ BOOKS = (
     Mutation(
         "the newest stands",
         BOOK,
-        "if before >= order:",
-        "if False:",
+        "elif standing[2:4] >= (epoch, seq):",
+        "elif False:",
         (_BOOK,),
     ),
     Mutation(
         "assets of an author are bounded",
         BOOK,
-        "elif len(author.assets) >= ASSETS_PER_AUTHOR_MAX:",
-        "elif False:",
+        "if len(held) >= ASSETS_PER_AUTHOR_MAX:",
+        "if False:",
         (f"{_BOOK}::test_an_author_has_so_many_assets_and_the_rest_is_refused_and_counted",),
     ),
     Mutation(
@@ -180,7 +180,7 @@ BOOKS = (
     Mutation(
         "a store cannot fill the book beyond its bound",
         BOOK,
-        "if not has_room or len(author.assets) >= ASSETS_PER_AUTHOR_MAX:",
+        "if not has_room or len(author.quotes) >= ASSETS_PER_AUTHOR_MAX:",
         "if False:",
         (f"{_BOOK}::test_a_store_that_holds_more_than_the_book_may_does_not_fill_it_beyond",),
     ),
