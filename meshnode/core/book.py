@@ -6,7 +6,9 @@ from functools import partial
 from itertools import repeat
 
 from meshnode.core.records import EnvelopeKey, Restored, StoredQuote
-from protocols.envelope import Envelope
+from protocols.envelope import Envelope, open_envelope
+from protocols.errors import Malformed
+from protocols.ids import Topic
 from protocols.limits import AUTHOR_ENVELOPE_BYTES_MAX
 from protocols.messages import PriceUpdate
 
@@ -39,6 +41,7 @@ class Applied:
 class _Proof:
     raw: bytes
     proves: int  # how many quotes of the book stand by this envelope
+    is_verified: bool = True  # judged by us in this run, or checked since it was restored
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Book:
         self._by_asset: dict[str, dict[bytes, None]] = {}  # the authors of each
         self._newest_ns: int | None = None
         self.refused = 0
+        self.unproven = 0
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -105,7 +109,7 @@ class Book:
             if raw is not None:
                 proof = author.proofs.get(key)
                 if proof is None:
-                    author.proofs[key] = _Proof(raw, 1)
+                    author.proofs[key] = _Proof(raw, 1, is_verified=False)
                     author.proof_bytes += len(raw)
                 else:
                     proof.proves += 1
@@ -156,6 +160,25 @@ class Book:
         author = self._authors.get(key.author)
         proof = author.proofs.get(key) if author else None
         return proof.raw if proof else None
+
+    def verify_proof(self, key: EnvelopeKey) -> bytes | None:
+        """The envelope of this name, if it is kept and its author signed it.
+
+        One out of a store is checked when it is first asked for, which takes about as long as
+        judging it did; where it proves nothing it is dropped and counted in `unproven`. The
+        checks of a store notice damage, not forgery.
+        """
+        author = self._authors.get(key.author)
+        proof = author.proofs.get(key) if author else None
+        if author is None or proof is None:
+            return None
+        if not proof.is_verified:
+            if not _proves(proof.raw, key):
+                self.unproven += 1
+                self._release(author, key, [])
+                return None
+            proof.is_verified = True
+        return proof.raw
 
     def proofs(self, assets: Iterable[str] | None) -> Iterator[tuple[EnvelopeKey, bytes]]:
         """The envelopes that hold the newest quote of every (author, asset) asked for."""
@@ -284,3 +307,13 @@ class Book:
     def _note_age(self, stored: StoredQuote) -> None:
         said_ns = min(stored.issued_ns, stored.received_ns)
         self._newest_ns = max(self._newest_ns or 0, said_ns)
+
+
+def _proves(raw: bytes, key: EnvelopeKey) -> bool:
+    try:
+        envelope = open_envelope(raw)
+    except Malformed:
+        return False
+    name = envelope.message.name
+    said = EnvelopeKey(name.author, name.epoch, name.seq)
+    return name.topic is Topic.PRICES and said == key and envelope.is_authentic()

@@ -178,6 +178,20 @@ BOOKS = (
         (f"{_BOOK}::test_over_its_bytes_an_author_loses_the_proofs_that_prove_least",),
     ),
     Mutation(
+        "a proof out of a store is verified",
+        BOOK,
+        "if not proof.is_verified:",
+        "if False:",
+        (f"{_BOOK}::test_a_proof_out_of_a_store_is_checked_before_it_is_served",),
+    ),
+    Mutation(
+        "a proof stands under its own name",
+        BOOK,
+        " and said == key",
+        "",
+        (f"{_BOOK}::test_a_proof_out_of_a_store_is_checked_before_it_is_served",),
+    ),
+    Mutation(
         "a store cannot fill the book beyond its bound",
         BOOK,
         "if not has_room or len(author.quotes) >= ASSETS_PER_AUTHOR_MAX:",
