@@ -17,6 +17,7 @@ from meshnode.services import ask
 from meshnode.services.presence import Presence
 from protocols.errors import ProtocolError
 from protocols.status import ProviderStatus
+from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 3
 # Five requests in 15 s are what a peer answers; others of our services ask as well.
@@ -113,8 +114,9 @@ class Inquiry:
         known: tuple[ProviderStatus, ...] = status["known_providers"] or ()
         seen = {provider.provider_id: provider for provider in known}
         for suspect, last_seen_ns in suspects.items():
-            verdict = verdict_of(seen.get(suspect), last_seen_ns)
-            self._presence.asked(peer, suspect, verdict)
+            entry = seen.get(suspect)
+            seen_ns = ns_from_rfc3339(entry.last_seen) if entry and entry.last_seen else 0
+            self._presence.asked(peer, suspect, verdict_of(entry, last_seen_ns), seen_ns)
 
     def _connected(self) -> list[str]:
         return [peer.peer_id for peer in self._mesh.peers()]
