@@ -8,6 +8,7 @@ from tests.mutation import (
     of_node,
     of_queries,
     of_store,
+    of_tracking,
     of_verdicts,
     of_wire,
 )
@@ -22,4 +23,5 @@ MUTATIONS = (
     *of_connections.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
+    *of_tracking.MUTATIONS,
 )
