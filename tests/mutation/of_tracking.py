@@ -62,15 +62,6 @@ SUSPECTS = (
         (f"{_SUSPECTS}::test_a_short_interval_makes_nobody_easier_to_accuse",),
     ),
     Mutation(
-        "an accusation needs our own suspicion",
-        DOUBTS,
-        "        if record is None or record.suspicion is None:\n"
-        "            return []\n        note",
-        "        if record is None:\n            return []\n"
-        "        record.suspicion = record.suspicion or Suspicion(now)\n        note",
-        (f"{_SUSPECTS}::test_accusations_of_one_who_is_not_suspect_change_nothing",),
-    ),
-    Mutation(
         "what was said before the break refutes nothing",
         PROVIDERS,
         "if suspicion is not None and suspicion.broken and said_at <= suspicion.since:",
