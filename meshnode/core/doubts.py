@@ -39,13 +39,14 @@ class Doubts:
         self._lives = lives
         self._is_isolated = False
         self._listening_since = -math.inf  # silence before it is held against nobody
+        self._spared_until = -math.inf  # nor are connections that broke meanwhile
 
     # --- what connections and peers tell ----------------------------------------------------
 
     def connection_lost(self, peer: str, now: float) -> list[Fact]:
         """The last connection to a peer broke, and not because we closed it to have fewer."""
         record = self._table.find(peer)
-        if record is None or record.state not in LIVE:
+        if record is None or record.state not in LIVE or now < self._spared_until:
             return []
         facts = self._lives.suspect(record, "connection", now)
         if record.suspicion is not None:
@@ -115,9 +116,10 @@ class Doubts:
         """
         waived_s = (SUSPECT_AFTER_INTERVALS - REARMED_INTERVALS) * INTERVAL_S
         self._listening_since = max(self._listening_since, now - waived_s)
+        self._spared_until = now + REARMED_INTERVALS * INTERVAL_S
         for record in self._table:
             if record.suspicion is not None:
-                record.suspicion = Suspicion(now)  # nor is what was said of it then
+                record.suspicion.verdicts.clear()  # nor is what was said of it then
 
     def listen_from(self, now: float) -> None:
         """We begin to listen: all that was before is no silence to us."""

@@ -85,6 +85,21 @@ def test_a_pause_also_spares_those_already_suspect(bob: Bob) -> None:
     assert bob.sweeps(236 + 25) == []  # what was said before the pause counts no more
 
 
+def test_connections_that_broke_while_we_stood_still_accuse_nobody(bob: Bob) -> None:
+    bob.hears(100)
+    bob.providers.doubts.rearm(220)
+    assert bob.loses_connection(220.1) == bob.loses_connection(229.9) == []
+    assert bob.loses_connection(230) == [ProviderSuspected(id_of(ALICE), "connection", 130)]
+
+
+def test_what_broke_before_a_pause_is_still_broken(bob: Bob) -> None:
+    bob.hears(100)
+    bob.loses_connection(101)
+    bob.providers.doubts.rearm(104)
+    bob.is_refused(104.5)
+    assert bob.is_told(105, Verdict.GONE) == [ProviderLost(id_of(ALICE), "connection", 5)]
+
+
 def test_a_provider_from_before_a_restart_is_known_and_returns(bob: Bob) -> None:
     bob.providers.remember(key_of(ALICE), wall(-90), now=10, now_ns=wall(10))
     assert bob.state is UNREACHABLE
@@ -236,6 +251,7 @@ def test_whom_others_refuse_for_its_time_does_not_reach_us_and_is_skewed_too(bob
 def test_hearsay_does_not_grow_younger_by_going_round(bob: Bob) -> None:
     bob.hears(100)
     bob.sweeps(115)
+    assert elsewhere(bob, 116, 56) == []  # that was long ago
     elsewhere(bob, 116, 112)
     assert bob.providers.records()[key_of(ALICE)].last_seen_ns == wall(112)
     for now in range(120, 172, 5):  # those who heard it from us say it back

@@ -102,9 +102,16 @@ ABSENCES = (
     Mutation(
         "what was said before a pause counts no more",
         DOUBTS,
-        "                record.suspicion = Suspicion(now)  # nor is what was said of it then\n",
+        "                record.suspicion.verdicts.clear()  # nor is what was said of it then\n",
         "                pass\n",
         (f"{_ABSENCES}::test_a_pause_also_spares_those_already_suspect",),
+    ),
+    Mutation(
+        "connections that broke while we stood still accuse nobody",
+        DOUBTS,
+        "or now < self._spared_until:",
+        "or False:",
+        (f"{_ABSENCES}::test_connections_that_broke_while_we_stood_still_accuse_nobody",),
     ),
     Mutation(
         "a provider from before a restart is given time",
