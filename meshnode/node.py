@@ -235,6 +235,7 @@ class _Node:
             agent=AGENT,
             addrs=lambda: tuple(addr.partition("/p2p/")[0] for addr in mesh.addrs()),
             assets=lambda: publisher.assets,
+            wait_back_in_touch=presence.wait_back_in_touch,
         )
 
         def links() -> tuple[LinkRecord, ...]:

@@ -75,6 +75,7 @@ class WorldNode:
     store: MemoryStore
     source: SetPrices
     facts: list[Fact] = field(default_factory=list)
+    clock: VirtualClock = field(default_factory=VirtualClock)
     mesh: Mesh | None = None
     stop: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
@@ -134,6 +135,7 @@ class World:
             store=before.store if before else MemoryStore(),
             source=SetPrices(prices or {}, self.clock),
             facts=before.facts if before else [],
+            clock=before.clock if before else VirtualClock(),
         )
         self.nodes[name] = node
         await self._nursery.start(self._run, node)
@@ -153,7 +155,7 @@ class World:
         self, node: WorldNode, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         platform = Platform(
-            wall_clock=self.clock,
+            wall_clock=node.clock,
             rng=random.Random(node.name),
             open_home=lambda _config: _home(node),
             open_store=lambda _config, _home, _observer: _store(node),

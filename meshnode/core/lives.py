@@ -163,4 +163,6 @@ class Lives:
             self._live.discard(record.key)
         if record.state not in ASKED_ABOUT:
             record.suspicion = None
+        if record.state is not ProviderState.SKEWED:
+            record.is_hearsay = False
         return True

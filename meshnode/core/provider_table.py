@@ -36,6 +36,8 @@ class ProviderRecord:
     lag_s: float = 0.0
     lost_at: float | None = None
     gone_since: float | None = None
+    skewed_at: float | None = None  # when it was last refused for its time, …
+    is_hearsay: bool = False  # … by others, which is why it does not reach us
     returns: int = 0  # messages since it was gone
     assets_said: int | None = None
     suspicion: Suspicion | None = None

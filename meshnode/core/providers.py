@@ -1,26 +1,21 @@
-"""Who provides, and is it there? Decided from what is heard, from connections, and from peers.
+"""Who provides, and is it there: what is heard of providers and consumers, and what is known.
 
-How long a silence is suspicious stands in `suspicion`, what follows from what in `lifecycle`, what
-becomes of one provider in `lives`. Here is what is found out, and about whom.
+What speaks against a provider stands in `doubts`, what follows from what in `lifecycle`.
 """
 
-import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 
 from meshnode.core.consumers import Consumers
+from meshnode.core.doubts import Doubts
 from meshnode.core.facts import Fact
 from meshnode.core.lag import age_s, learned
-from meshnode.core.lifecycle import GONE, LIVE, ProviderState
-from meshnode.core.lives import ASKED_ABOUT, Lives, LossCause
+from meshnode.core.lifecycle import GONE, ProviderState
+from meshnode.core.lives import Lives
 from meshnode.core.provider_table import ProviderRecord, ProviderTable
-from meshnode.core.skew import Refusals
 from meshnode.core.suspicion import (
     INTERVAL_S,
-    REARMED_INTERVALS,
     SUSPECT_AFTER_INTERVALS,
     Suspicion,
-    Verdict,
     interval_s,
 )
 from protocols.errors import Malformed
@@ -29,9 +24,6 @@ from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 
 RETURN_MESSAGES = 2  # one may have been under way for long
 HEARD_WITHIN_S = 60.0
-SUSPECTS_MAX = 64  # asked about at a time; the others' turn comes when these are decided
-
-_NOBODY: Mapping[bytes, Refusals] = MappingProxyType({})
 
 
 class Providers:
@@ -52,8 +44,7 @@ class Providers:
             has_prices=has_prices, is_kept=is_kept, on_dropped=self._lives.forget
         )
         self._consumers = Consumers()
-        self._is_isolated = False
-        self._listening_since = -math.inf  # silence before it is held against nobody
+        self.doubts = Doubts(self._table, self._lives)
         self._last_sign: tuple[float, int] | None = None
 
     # --- what is heard ----------------------------------------------------------------------
@@ -64,7 +55,7 @@ class Providers:
         record = self._table.new(author, ProviderState.UNREACHABLE, said_at, last_seen_ns)
         record.gone_since, record.suspicion = said_at, Suspicion(now)
         self._sign(record, said_at, last_seen_ns)
-        self._listening_since = now
+        self.doubts.listen_from(now)
 
     def heard(
         self,
@@ -103,72 +94,9 @@ class Providers:
             self._table.heard(record)
         return facts
 
-    # --- what connections and peers tell ----------------------------------------------------
-
-    def connection_lost(self, peer: str, now: float) -> list[Fact]:
-        """The last connection to a peer broke, and not because we closed it to have fewer."""
-        record = self._table.find(peer)
-        if record is None or record.state not in LIVE:
-            return []
-        facts = self._lives.suspect(record, "connection", now)
-        if record.suspicion is not None:
-            record.suspicion.broken, record.suspicion.since = True, now
-        return facts
-
-    def dial_refused(self, peer: str, now: float) -> list[Fact]:
-        """A dial of a peer after its connection broke was refused, not merely unanswered."""
-        return self._testify(peer, now, lambda suspicion: suspicion.note_refusal())
-
-    def asked(self, peer: str, about: str, verdict: Verdict, now: float) -> list[Fact]:
-        """What a peer that was asked knows about a suspect."""
-        return self._testify(about, now, lambda suspicion: suspicion.note(peer, verdict))
-
-    def nobody_to_ask(self, about: str, now: float) -> list[Fact]:
-        """There is no peer that could be asked about a suspect."""
-        return self._testify(about, now, lambda suspicion: suspicion.note_nobody())
-
-    def suspects(self) -> list[ProviderRecord]:
-        """About whom others should be asked, at most SUSPECTS_MAX; nobody while isolated."""
-        if self._is_isolated:
-            return []
-        return [record for record in self._table if record.state in ASKED_ABOUT][:SUSPECTS_MAX]
-
-    # --- what time tells --------------------------------------------------------------------
-
-    def sweep(
-        self,
-        now: float,
-        now_ns: int,
-        *,
-        isolated: bool = False,
-        refused: Mapping[bytes, Refusals] = _NOBODY,
-    ) -> list[Fact]:
-        """Let time count. `refused` are the authors refused for their time, as of `now_ns`."""
-        self._is_isolated = isolated
-        facts: list[Fact] = []
-        for author, refusals in refused.items():
-            if refusals.is_lasting:
-                facts += self._skewed(author, refusals, now)
-        for record in self._table:
-            refusals_of = refused.get(record.key)
-            if refusals_of is not None and (
-                record.state is ProviderState.SKEWED or refusals_of.is_recent(now_ns)
-            ):
-                continue  # it speaks, whatever its clock says
-            facts += self._judge_silence(record, now)
+    def expire(self, now: float) -> None:
+        """Forget the consumers whose next word is overdue."""
         self._consumers.expire(now)
-        return facts
-
-    def rearm(self, now: float) -> None:
-        """We could not listen: whatever was not heard so far is held against nobody.
-
-        Nobody becomes suspect before REARMED_INTERVALS more have passed in silence.
-        """
-        waived_s = (SUSPECT_AFTER_INTERVALS - REARMED_INTERVALS) * INTERVAL_S
-        self._listening_since = max(self._listening_since, now - waived_s)
-        for record in self._table:
-            if record.suspicion is not None:
-                record.suspicion = Suspicion(now)  # nor is what was said of it then
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -192,6 +120,10 @@ class Providers:
     def states(self) -> frozenset[ProviderState]:
         """The states in which any provider is."""
         return frozenset(record.state for record in self._table)
+
+    def skewed(self) -> frozenset[str]:
+        """The peer ids of the providers whose clock is wrong."""
+        return frozenset(r.peer_id for r in self._table if r.state is ProviderState.SKEWED)
 
     def present(self) -> frozenset[str]:
         """The peer ids of all nodes heard and not lost."""
@@ -310,55 +242,6 @@ class Providers:
             self._consumers.gone(author)
         # A node that provided and says that it consumes provides no more.
         return [] if record is None else self._lives.leave(record, now)
-
-    def _testify(self, about: str, now: float, note: Callable[[Suspicion], None]) -> list[Fact]:
-        record = self._table.find(about)
-        if record is None or record.suspicion is None:
-            return []
-        note(record.suspicion)
-        return self._confirm(record, now)
-
-    def _confirm(self, record: ProviderRecord, now: float) -> list[Fact]:
-        suspicion = record.suspicion
-        # Who is cut off itself accuses nobody, whatever it has been told.
-        if suspicion is None or self._is_isolated:
-            return []
-        if not suspicion.is_confirmed(self._silent_intervals(record, now)):
-            return []
-        cause: LossCause = "connection" if suspicion.broken and suspicion.refused else "silence"
-        return self._lives.lose(record, cause, now)
-
-    def _judge_silence(self, record: ProviderRecord, now: float) -> list[Fact]:
-        silent = self._silent_intervals(record, now) >= SUSPECT_AFTER_INTERVALS
-        lives, isolated = self._lives, self._is_isolated
-        match record.state:
-            case ProviderState.ACTIVE | ProviderState.SUSPECT | ProviderState.SKEWED if (
-                silent and isolated
-            ):
-                return lives.cut_off(record, now)
-            case ProviderState.ACTIVE if silent:
-                return lives.suspect(record, "silence", now)
-            case ProviderState.SUSPECT | ProviderState.UNREACHABLE:
-                return self._confirm(record, now)
-            case ProviderState.SKEWED if silent:
-                return lives.lose(record, "silence", now)
-            case ProviderState.FLAPPING:
-                return lives.release(record, now, silent=silent, isolated=isolated)
-            case _:
-                return []
-
-    def _skewed(self, author: bytes, refusals: Refusals, now: float) -> list[Fact]:
-        record = self._table.get(author)
-        if record is not None:
-            return self._lives.skew(record)
-        if not refusals.provides:
-            return []
-        record = self._table.new(author, ProviderState.UNREACHABLE, now, refusals.last_ns)
-        record.is_discovered = False
-        return self._lives.skew(record)
-
-    def _silent_intervals(self, record: ProviderRecord, now: float) -> float:
-        return (now - max(record.said_at, self._listening_since)) / record.interval_s
 
     def _sign(self, record: ProviderRecord, said_at: float, said_ns: int) -> None:
         record.said_at = max(record.said_at, said_at)

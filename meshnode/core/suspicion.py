@@ -31,6 +31,7 @@ class Verdict(Enum):
 
     GONE = "gone"
     ALIVE = "alive"
+    SKEWED = "skewed"  # it speaks, and is refused for its time: so it does not reach us
     UNKNOWN = "unknown"  # it can no better tell than we
 
 
@@ -46,14 +47,14 @@ def verdict_of(seen: ProviderStatus | None, last_seen_ns: int) -> Verdict:
     """
     if seen is None:
         return Verdict.UNKNOWN
+    if seen.state == "skewed":
+        return Verdict.SKEWED
     if seen.last_seen is not None and ns_from_rfc3339(seen.last_seen) > last_seen_ns:
         return Verdict.ALIVE
     if seen.state in _GONE_WORDS:
         return Verdict.GONE
     is_neighbour = seen.hop_count is not None and seen.hop_count <= _NEIGHBOUR_HOPS
-    if seen.state == "skewed" or (seen.state == "active" and is_neighbour):
-        return Verdict.ALIVE
-    return Verdict.UNKNOWN
+    return Verdict.ALIVE if seen.state == "active" and is_neighbour else Verdict.UNKNOWN
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class Suspicion:
         if agreed or (self.unattested and not self.verdicts):
             return True
         # Those asked know no better than we: what it should have said meanwhile decides.
-        unknowing = bool(self.verdicts) and not _any(self.verdicts, Verdict.ALIVE)
+        unknowing = set(self.verdicts.values()) == {Verdict.UNKNOWN}
         return unknowing and silent_intervals >= SPOKEN_BY_INTERVALS
 
 

@@ -1,6 +1,6 @@
 """Announcing: says by gossip that this node is there, at its role's pace, and that it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -37,6 +37,7 @@ class Announcer:
         agent: str,
         addrs: Callable[[], tuple[str, ...]],
         assets: Callable[[], int],
+        wait_back_in_touch: Callable[[], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
         self._providers = providers
@@ -45,13 +46,19 @@ class Announcer:
         self._agent = agent
         self._addrs = addrs
         self._assets = assets
+        self._wait_back_in_touch = wait_back_in_touch
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Announce for ever; a provider's price updates count as announcements."""
         task_status.started()
-        for early_s in EARLY_INTERVALS_S:
-            await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
-            await trio.sleep(early_s)
+        while True:
+            for early_s in EARLY_INTERVALS_S:
+                await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
+                await trio.sleep(early_s)
+            await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """Until nobody heard us for a while: then it is as when a node starts."""
         said_at = -PRESENCE_EVERY_S
         while True:
             interval_s = self._interval_s()
@@ -63,7 +70,9 @@ class Announcer:
                 spoke_at = said_at = trio.current_time()
             assert spoke_at is not None
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
-            await trio.sleep_until(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S))
+            with trio.move_on_at(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S)):
+                await self._wait_back_in_touch()
+                return
 
     async def leave(self) -> None:
         """Tell everybody that this node goes on purpose."""

@@ -4,7 +4,7 @@ What a peer says only hastens what our own ears have found: without our own susp
 asked, so nobody can accuse.
 """
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 import trio
@@ -16,14 +16,17 @@ from meshnode.ports import Mesh, TaskStatus
 from meshnode.services import ask
 from meshnode.services.presence import Presence
 from protocols.errors import ProtocolError
+from protocols.limits import REQUESTS_PER_PEER_MAX, REQUESTS_PER_PEER_WINDOW_S
 from protocols.status import ProviderStatus
+from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 3
-# Five requests in 15 s are what a peer answers; others of our services ask as well.
-ASK_AGAIN_S = 5.0
+# After the first round, in which some may not have noticed yet; then at a steady pace.
+ASK_AGAIN_S = (1.5, 3.0, 5.0)
+# Of the requests that a peer answers; others of our services ask as well.
+REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
 # Our peers need a moment to notice what we have noticed.
 SETTLE_S = 0.5
-DIALLED_MAX = 256  # suspects dialled once each; the one dialled longest ago is forgotten
 
 _UNANSWERED = (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError)
 
@@ -49,7 +52,8 @@ class Inquiry:
         self._rng = rng
         self._is_node = is_node
         self._redial = redial
-        self._dialled: OrderedDict[str, None] = OrderedDict()
+        self._dialled: set[str] = set()  # of those suspect, each once
+        self._asked_at: dict[str, deque[float]] = {}  # of those connected
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whenever somebody is suspect, for ever."""
@@ -57,23 +61,25 @@ class Inquiry:
         async with trio.open_nursery() as dials:
             while True:
                 if not self._presence.suspects():
-                    self._dialled.clear()
                     await self._presence.wait_suspected()
                 await trio.sleep(SETTLE_S)
-                suspects = self._presence.suspects()
-                for peer in suspects:
-                    self._dial_once(peer, dials)
-                await self._ask_round(suspects)
-                with trio.move_on_after(ASK_AGAIN_S):
-                    await self._presence.wait_suspected()
+                await self._ask_while_suspect(dials)
 
-    def _dial_once(self, suspect: str, dials: trio.Nursery) -> None:
-        if suspect in self._dialled or suspect in self._connected():
-            return
-        self._dialled[suspect] = None
-        if len(self._dialled) > DIALLED_MAX:
-            self._dialled.popitem(last=False)
-        dials.start_soon(self._dial, suspect)
+    async def _ask_while_suspect(self, dials: trio.Nursery) -> None:
+        pauses_s = iter(ASK_AGAIN_S)
+        pause_s = 0.0
+        while suspects := self._presence.suspects():
+            self._dialled &= suspects.keys()
+            for peer in suspects.keys() - self._dialled - set(self._connected()):
+                self._dialled.add(peer)
+                dials.start_soon(self._dial, peer)
+            await self._ask_round(suspects)
+            pause_s = next(pauses_s, pause_s)
+            with trio.move_on_after(pause_s):
+                await self._presence.wait_suspected()
+                pauses_s = iter(ASK_AGAIN_S)
+                await trio.sleep(SETTLE_S)
+        self._dialled.clear()
 
     async def _dial(self, suspect: str) -> None:
         try:
@@ -87,6 +93,7 @@ class Inquiry:
 
     async def _ask_round(self, suspects: Mapping[str, int]) -> None:
         connected = self._connected()
+        self._asked_at = {p: times for p, times in self._asked_at.items() if p in connected}
         others = [p for p in connected if p not in suspects and self._is_node(p)]
         async with trio.open_nursery() as nursery:
             for suspect in suspects:
@@ -113,12 +120,27 @@ class Inquiry:
         known: tuple[ProviderStatus, ...] = status["known_providers"] or ()
         seen = {provider.provider_id: provider for provider in known}
         for suspect, last_seen_ns in suspects.items():
-            verdict = verdict_of(seen.get(suspect), last_seen_ns)
-            self._presence.asked(peer, suspect, verdict)
+            entry = seen.get(suspect)
+            seen_ns = ns_from_rfc3339(entry.last_seen) if entry and entry.last_seen else 0
+            self._presence.asked(peer, suspect, verdict_of(entry, last_seen_ns), seen_ns)
 
     def _connected(self) -> list[str]:
         return [peer.peer_id for peer in self._mesh.peers()]
 
     def _some_of(self, peers: list[str]) -> list[str]:
         """A few, others each time."""
-        return sorted(peers, key=lambda _: self._rng.random())[:PEERS_ASKED]
+        now = trio.current_time()
+        chosen = [
+            peer
+            for peer in sorted(peers, key=lambda _: self._rng.random())
+            if _has_budget(self._asked_at.get(peer), now)
+        ][:PEERS_ASKED]
+        for peer in chosen:
+            self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
+        return chosen
+
+
+def _has_budget(asked_at: deque[float] | None, now: float) -> bool:
+    if asked_at is None or len(asked_at) < REQUESTS_MAX:
+        return True
+    return now - asked_at[0] >= REQUESTS_PER_PEER_WINDOW_S

@@ -15,7 +15,7 @@ from meshnode.core.facts import (
     ProviderFact,
     ProviderSuspected,
 )
-from meshnode.core.isolation import Isolation
+from meshnode.core.isolation import ISOLATED_AFTER_S, Isolation
 from meshnode.core.outage import OutageCause, OutageClock, cause_of
 from meshnode.core.partition import Headcount
 from meshnode.core.providers import Providers
@@ -59,6 +59,7 @@ class Presence:
         self._skewed = skewed
         self._headcount: Headcount | None = None
         self._suspected = trio.Event()
+        self._back_in_touch = trio.Event()
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -75,11 +76,11 @@ class Presence:
 
     def connection_lost(self, peer_id: str) -> None:
         """The last connection to a peer broke, and we did not close it to have fewer."""
-        self._tell(self.providers.connection_lost(peer_id, trio.current_time()))
+        self._tell(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
 
     def dial_refused(self, peer_id: str) -> None:
         """A fresh dial of a peer after its connection broke was refused, not just unanswered."""
-        self._tell(self.providers.dial_refused(peer_id, trio.current_time()))
+        self._tell(self.providers.doubts.dial_refused(peer_id, trio.current_time()))
 
     def pinged(self, peer_id: str) -> None:
         """A peer answered a ping. Only a node's answer shows that we are not cut off."""
@@ -90,8 +91,9 @@ class Presence:
     def paused(self, late_s: float) -> None:
         """Our own process did not run for so long."""
         now = trio.current_time()
-        self.providers.rearm(now)
+        self.providers.doubts.rearm(now)
         self.isolation.paused(now, REARMED_INTERVALS * INTERVAL_S)
+        self._back_in_touch.set()
         self._tell([ProcessPaused(late_s)])
 
     def sweep(self) -> None:
@@ -100,29 +102,40 @@ class Presence:
         facts: list[Fact] = []
         if self.isolation.check(now):
             facts.append(IsolationStarted(self.isolation.silent_s(now)))
-        facts += self.providers.sweep(
+        facts += self.providers.doubts.sweep(
             now, now_ns, isolated=self.isolation.is_isolated, refused=self._skewed(now_ns)
         )
+        self.providers.expire(now)
         self._tell(facts)
 
     # --- suspects ---------------------------------------------------------------------------
 
     def suspects(self) -> Mapping[str, int]:
         """About whom others should be asked: peer id → Unix ns of its last sign of life to us."""
-        return {record.peer_id: record.last_seen_ns for record in self.providers.suspects()}
+        return {record.peer_id: record.last_seen_ns for record in self.providers.doubts.suspects()}
 
-    def asked(self, peer_id: str, about: str, verdict: Verdict) -> None:
-        """A peer was asked about a suspect."""
-        self._tell(self.providers.asked(peer_id, about, verdict, trio.current_time()))
+    def asked(self, peer_id: str, about: str, verdict: Verdict, seen_ns: int = 0) -> None:
+        """A peer was asked about a suspect, which it saw last at `seen_ns` (Unix time)."""
+        now = trio.current_time()
+        if verdict is Verdict.SKEWED:
+            seen_at = now - (self._wall_clock.now_ns() - seen_ns) / 1e9
+            self._tell(self.providers.doubts.refused_elsewhere(about, seen_at, seen_ns, now))
+        else:
+            self._tell(self.providers.doubts.asked(peer_id, about, verdict, now))
 
     def nobody_to_ask(self, about: str) -> None:
         """No peer is connected that could be asked about a suspect."""
-        self._tell(self.providers.nobody_to_ask(about, trio.current_time()))
+        self._tell(self.providers.doubts.nobody_to_ask(about, trio.current_time()))
 
     async def wait_suspected(self) -> None:
         """Wait until somebody becomes suspect."""
         self._suspected = trio.Event()
         await self._suspected.wait()
+
+    async def wait_back_in_touch(self) -> None:
+        """Wait until somebody answers again after nobody did, or we run again after a pause."""
+        self._back_in_touch = trio.Event()
+        await self._back_in_touch.wait()
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -147,9 +160,11 @@ class Presence:
             self._observer.observe(fact)
 
     def _in_touch(self, now: float) -> None:
+        if self.isolation.silent_s(now) >= ISOLATED_AFTER_S:
+            self._back_in_touch.set()
         lasted_s = self.isolation.answered(now)
         if lasted_s is not None:
-            self.providers.rearm(now)
+            self.providers.doubts.rearm(now)
             self._tell([IsolationEnded(lasted_s)])
 
     def _cause(self, now: float) -> OutageCause:

@@ -129,12 +129,13 @@ class Status:
 
     def _clock_warnings(self, now_ns: int) -> Iterator[StatusWarning]:
         if ahead_ns := self._own_clock.ahead_ns:
-            seconds, where = abs(ahead_ns) // 10**9, "ahead of" if ahead_ns > 0 else "behind"
+            seconds, where = round(abs(ahead_ns) / 1e9), "ahead of" if ahead_ns > 0 else "behind"
             yield StatusWarning(
                 "CLOCK_SKEW", f"This node's clock is {seconds} s {where} its peers': set it by NTP"
             )
         refused = self._skewed(self._own_clock.corrected_ns(now_ns)).items()
-        skewed = sorted(peer_id(key) for key, refusals in refused if refusals.is_lasting)
+        lasting = {peer_id(key) for key, refusals in refused if refusals.is_lasting}
+        skewed = sorted(lasting | self._presence.providers.skewed())
         if skewed:
             others = f" and {len(skewed) - 1} more" if len(skewed) > 1 else ""
             yield StatusWarning(

@@ -42,16 +42,17 @@ class Bob:
         return self.providers.heard(by, payload, wall(now - late_s), now, wall(now))
 
     def sweeps(self, now: float, *, isolated: bool = False) -> list[Fact]:
-        return self.providers.sweep(now, wall(now), isolated=isolated)
+        self.providers.expire(now)
+        return self.providers.doubts.sweep(now, wall(now), isolated=isolated)
 
     def loses_connection(self, now: float) -> list[Fact]:
-        return self.providers.connection_lost(id_of(ALICE), now)
+        return self.providers.doubts.connection_lost(id_of(ALICE), now)
 
     def is_refused(self, now: float) -> list[Fact]:
-        return self.providers.dial_refused(id_of(ALICE), now)
+        return self.providers.doubts.dial_refused(id_of(ALICE), now)
 
     def is_told(self, now: float, verdict: Verdict, *, by: str = id_of(CAROL)) -> list[Fact]:
-        return self.providers.asked(by, id_of(ALICE), verdict, now)
+        return self.providers.doubts.asked(by, id_of(ALICE), verdict, now)
 
     @property
     def state(self) -> ProviderState:

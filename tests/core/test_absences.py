@@ -43,7 +43,7 @@ def bob() -> Bob:
 def test_an_isolated_node_accuses_nobody(bob: Bob) -> None:
     bob.hears(100)
     bob.hears(100, by=key_of(CAROL))
-    bob.providers.connection_lost(id_of(CAROL), 101)
+    bob.providers.doubts.connection_lost(id_of(CAROL), 101)
     assert bob.sweeps(114, isolated=True) == []
     facts = bob.sweeps(115, isolated=True)
     assert set(facts) == {
@@ -52,7 +52,7 @@ def test_an_isolated_node_accuses_nobody(bob: Bob) -> None:
     }
     assert bob.state is UNREACHABLE
     assert not bob.providers.active()
-    assert bob.providers.suspects() == []
+    assert bob.providers.doubts.suspects() == []
     assert bob.is_refused(120) == bob.is_told(121, Verdict.GONE) == []
     assert bob.sweeps(1000, isolated=True) == []
     assert bob.hears(1001) == [ProviderReturned(id_of(ALICE), 901)]  # one message is enough
@@ -61,9 +61,9 @@ def test_an_isolated_node_accuses_nobody(bob: Bob) -> None:
 def test_who_was_out_of_hearing_is_lost_only_after_we_listened_in_vain(bob: Bob) -> None:
     bob.hears(100)
     bob.sweeps(115, isolated=True)
-    bob.providers.rearm(300)
+    bob.providers.doubts.rearm(300)
     assert bob.sweeps(301) == []
-    assert [record.key for record in bob.providers.suspects()] == [key_of(ALICE)]
+    assert [record.key for record in bob.providers.doubts.suspects()] == [key_of(ALICE)]
     bob.is_told(302, Verdict.GONE)
     assert bob.sweeps(324.9) == []
     assert bob.sweeps(325) == [ProviderLost(id_of(ALICE), "silence", 225)]
@@ -71,7 +71,7 @@ def test_who_was_out_of_hearing_is_lost_only_after_we_listened_in_vain(bob: Bob)
 
 def test_who_did_not_run_itself_accuses_nobody_before_two_fresh_intervals(bob: Bob) -> None:
     bob.hears(100)
-    bob.providers.rearm(220)
+    bob.providers.doubts.rearm(220)
     assert bob.sweeps(229.9) == []
     assert bob.sweeps(230) == [ProviderSuspected(id_of(ALICE), "silence", 130)]
 
@@ -80,9 +80,24 @@ def test_a_pause_also_spares_those_already_suspect(bob: Bob) -> None:
     bob.hears(100)
     bob.sweeps(115)
     bob.is_told(116, Verdict.GONE)
-    bob.providers.rearm(236)
+    bob.providers.doubts.rearm(236)
     assert bob.sweeps(237) == []
     assert bob.sweeps(236 + 25) == []  # what was said before the pause counts no more
+
+
+def test_connections_that_broke_while_we_stood_still_accuse_nobody(bob: Bob) -> None:
+    bob.hears(100)
+    bob.providers.doubts.rearm(220)
+    assert bob.loses_connection(220.1) == bob.loses_connection(229.9) == []
+    assert bob.loses_connection(230) == [ProviderSuspected(id_of(ALICE), "connection", 130)]
+
+
+def test_what_broke_before_a_pause_is_still_broken(bob: Bob) -> None:
+    bob.hears(100)
+    bob.loses_connection(101)
+    bob.providers.doubts.rearm(104)
+    bob.is_refused(104.5)
+    assert bob.is_told(105, Verdict.GONE) == [ProviderLost(id_of(ALICE), "connection", 5)]
 
 
 def test_a_provider_from_before_a_restart_is_known_and_returns(bob: Bob) -> None:
@@ -174,23 +189,33 @@ def test_who_flaps_and_leaves_has_left(bob: Bob) -> None:
 
 def skews(bob: Bob, now: float, *, since: float, last: float, provides: bool = True) -> list[Fact]:
     refused = {key_of(ALICE): Refusals(wall(since), wall(last), provides)}
-    return bob.providers.sweep(now, wall(now), refused=refused)
+    return bob.providers.doubts.sweep(now, wall(now), refused=refused)
 
 
 def test_who_is_refused_for_its_time_is_skewed_and_not_gone(bob: Bob) -> None:
     bob.hears(100)
     assert skews(bob, 115, since=105, last=105) == []  # it speaks
     assert skews(bob, 116, since=105, last=115) == [ProviderSkewed(id_of(ALICE))]
-    assert skews(bob, 200, since=105, last=115) == []
+    assert skews(bob, 200, since=105, last=195) == []
     assert bob.state is SKEWED
     assert not bob.providers.active()
+    assert bob.providers.skewed() == {id_of(ALICE)}
+    assert bob.providers.doubts.suspects() == []
     assert bob.hears(205) == [ProviderCleared(id_of(ALICE), "skewed", 105)]
 
 
 def test_who_is_not_even_refused_any_more_is_lost(bob: Bob) -> None:
     bob.hears(100)
     skews(bob, 116, since=105, last=115)
-    assert bob.sweeps(236) == [ProviderLost(id_of(ALICE), "silence", 136)]
+    assert skews(bob, 174.9, since=105, last=115) == []
+    assert skews(bob, 175, since=105, last=115) == [ProviderLost(id_of(ALICE), "silence", 75)]
+    assert skews(bob, 176, since=105, last=115) == []
+
+
+def test_an_isolated_node_loses_no_skewed_one_either(bob: Bob) -> None:
+    bob.hears(100)
+    skews(bob, 116, since=105, last=115)
+    assert bob.sweeps(200, isolated=True) == [ProviderUnreachable(id_of(ALICE), 100)]
 
 
 def test_a_provider_whose_clock_was_never_right_is_shown(bob: Bob) -> None:
@@ -204,6 +229,35 @@ def test_a_skewed_stranger_that_is_never_right_was_never_there(bob: Bob) -> None
     assert bob.sweeps(236) == []
     assert bob.hears(240) == [ProviderDiscovered(id_of(ALICE))]
     assert bob.providers.active() == {key_of(ALICE)}
+
+
+def elsewhere(bob: Bob, now: float, seen_at: float) -> list[Fact]:
+    """Another peer said that it refused alice, the last time at `seen_at`."""
+    return bob.providers.doubts.refused_elsewhere(id_of(ALICE), seen_at, wall(seen_at), now)
+
+
+def test_whom_others_refuse_for_its_time_does_not_reach_us_and_is_skewed_too(bob: Bob) -> None:
+    bob.hears(100)
+    assert elsewhere(bob, 110, 109) == []  # we hear it well enough
+    bob.sweeps(115)
+    assert elsewhere(bob, 116, 112) == [ProviderSkewed(id_of(ALICE))]
+    assert [record.peer_id for record in bob.providers.doubts.suspects()] == [id_of(ALICE)]
+    assert bob.sweeps(171.9) == []
+    assert elsewhere(bob, 171.9, 170) == []
+    assert bob.sweeps(229.9) == []
+    assert bob.sweeps(230) == [ProviderLost(id_of(ALICE), "silence", 130)]
+
+
+def test_hearsay_does_not_grow_younger_by_going_round(bob: Bob) -> None:
+    bob.hears(100)
+    bob.sweeps(115)
+    assert elsewhere(bob, 116, 56) == []  # that was long ago
+    elsewhere(bob, 116, 112)
+    assert bob.providers.records()[key_of(ALICE)].last_seen_ns == wall(112)
+    for now in range(120, 172, 5):  # those who heard it from us say it back
+        assert elsewhere(bob, now, 112) == []
+    assert bob.sweeps(172) == [ProviderLost(id_of(ALICE), "silence", 72)]
+    assert elsewhere(bob, 173, 112) == []
 
 
 def test_a_consumer_with_a_wrong_clock_is_no_provider(bob: Bob) -> None:

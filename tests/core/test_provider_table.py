@@ -61,9 +61,9 @@ def test_among_those_with_prices_one_that_is_gone_goes_first() -> None:
     memory = Memory(priced=frozenset(range(10)))
     for now, number in enumerate((1, 2, 3)):
         memory.hears(number, now)
-    memory.providers.connection_lost(peer_id(author(2)), 4)
-    memory.providers.nobody_to_ask(peer_id(author(2)), 4)
-    memory.providers.dial_refused(peer_id(author(2)), 4)
+    memory.providers.doubts.connection_lost(peer_id(author(2)), 4)
+    memory.providers.doubts.nobody_to_ask(peer_id(author(2)), 4)
+    memory.providers.doubts.dial_refused(peer_id(author(2)), 4)
     assert memory.providers.records()[author(2)].state is ProviderState.OFFLINE
     memory.hears(4, 5)
     assert memory.known == {1, 3, 4}

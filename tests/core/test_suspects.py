@@ -33,7 +33,7 @@ def test_silence_suspects_after_three_intervals_and_its_prices_stay_live(bob: Bo
     assert bob.sweeps(116) == []
     assert bob.state is SUSPECT
     assert bob.providers.active() == {key_of(ALICE)}
-    assert [record.key for record in bob.providers.suspects()] == [key_of(ALICE)]
+    assert [record.key for record in bob.providers.doubts.suspects()] == [key_of(ALICE)]
 
 
 def test_a_newer_message_refutes(bob: Bob) -> None:
@@ -41,7 +41,7 @@ def test_a_newer_message_refutes(bob: Bob) -> None:
     bob.sweeps(115)
     assert bob.hears(117) == [ProviderCleared(id_of(ALICE), "suspect", 17)]
     assert bob.state is ACTIVE
-    assert bob.providers.suspects() == []
+    assert bob.providers.doubts.suspects() == []
 
 
 def test_age_counts_from_issue_a_late_word_does_not_keep_the_dead_alive(bob: Bob) -> None:
@@ -101,7 +101,7 @@ def test_accusations_of_one_who_is_not_suspect_change_nothing(bob: Bob) -> None:
     for number in range(1000):
         assert bob.is_told(101, Verdict.GONE, by=f"stranger {number}") == []
     assert bob.is_refused(101) == []
-    assert bob.providers.nobody_to_ask(id_of(ALICE), 101) == []
+    assert bob.providers.doubts.nobody_to_ask(id_of(ALICE), 101) == []
     assert bob.state is ACTIVE
     bob.sweeps(115)
     assert bob.sweeps(130) == []  # nor are they remembered
@@ -128,7 +128,7 @@ def test_a_dial_refused_and_one_that_agrees_confirm_at_once(bob: Bob) -> None:
 def test_a_dial_refused_and_nobody_to_ask_confirm_at_once(bob: Bob) -> None:
     bob.hears(100)
     bob.loses_connection(101)
-    assert bob.providers.nobody_to_ask(id_of(ALICE), 101.5) == []
+    assert bob.providers.doubts.nobody_to_ask(id_of(ALICE), 101.5) == []
     assert bob.is_refused(102) == [ProviderLost(id_of(ALICE), "connection", 2)]
 
 
@@ -161,5 +161,5 @@ def test_what_was_said_before_the_connection_broke_refutes_nothing(bob: Bob) -> 
 def test_a_connection_to_who_is_no_provider_tells_nothing(bob: Bob) -> None:
     bob.hears(0, CONSUMES)
     assert bob.loses_connection(1) == []
-    assert bob.providers.connection_lost(id_of(BOB), 1) == []
+    assert bob.providers.doubts.connection_lost(id_of(BOB), 1) == []
     assert bob.providers.present() == {id_of(ALICE)}

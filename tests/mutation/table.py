@@ -9,6 +9,7 @@ from tests.mutation import (
     of_node,
     of_queries,
     of_store,
+    of_tracking,
     of_verdicts,
     of_wire,
 )
@@ -24,4 +25,5 @@ MUTATIONS = (
     *of_discovery.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
+    *of_tracking.MUTATIONS,
 )

@@ -173,6 +173,7 @@ class Alice:
 
     def __init__(self, role: Role) -> None:
         self.ear = Ear()
+        self.back_in_touch = trio.Event()
         self.providers = Providers()
         self.publisher = Publisher(
             Publication(),
@@ -191,7 +192,12 @@ class Alice:
             agent="meshnode/0",
             addrs=lambda: ("/ip4/192.0.2.1/tcp/4001",),
             assets=lambda: 3,
+            wait_back_in_touch=self._wait_back_in_touch,
         )
+
+    async def _wait_back_in_touch(self) -> None:
+        self.back_in_touch = trio.Event()
+        await self.back_in_touch.wait()
 
 
 @asynccontextmanager
@@ -274,6 +280,16 @@ async def test_a_start_is_said_again_before_the_pace_begins(autojump_clock: Mock
     async with announcing(Role.CONSUMER) as alice:
         await trio.sleep(30)
     assert [at for at, _ in alice.ear.presences()] == [0, 2, 10]
+
+
+async def test_who_is_back_in_touch_speaks_at_once_and_soon_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.CONSUMER) as alice:
+        await trio.sleep(35)
+        alice.back_in_touch.set()
+        await trio.sleep(30)
+    assert [at for at, _ in alice.ear.presences()] == [0, 2, 10, 35, 37, 45]
 
 
 async def test_a_gossip_that_refuses_is_not_pestered(autojump_clock: MockClock) -> None:
