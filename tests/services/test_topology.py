@@ -156,7 +156,7 @@ async def test_who_gives_another_s_name_or_nonsense_is_not_believed(
     autojump_clock: MockClock,
 ) -> None:
     liars: list[dict[str, Any]] = [
-        {"node_id": id_of(CAROL)},
+        {"node_id": id_of(CAROL), "active_providers": [provider(FAR, 1)]},
         {"active_providers": [provider(FAR, -1)]},
         {"active_providers": 5},
         {"peers": [peer("nobody")]},
