@@ -23,7 +23,8 @@ _TABLE = "tests/core/test_provider_table.py"
 _CONSUMERS = "tests/core/test_consumers.py"
 _SKEWED = "tests/core/test_skew.py"
 _PRESENCE = "tests/services/test_tracker.py"
-_STORIES = "tests/node/test_detection.py"
+_INQUIRY = "tests/services/test_inquiry.py"
+_CLOCK = "tests/services/test_clock_check.py"
 
 SUSPECTS = (
     Mutation(
@@ -298,6 +299,34 @@ NODE = (
         "if (late_s := trio.current_time() - due_at) > PAUSED_AFTER_S:",
         "if (late_s := 0.0) > PAUSED_AFTER_S:",
         (f"{_PRESENCE}::test_a_node_that_stood_still_accuses_nobody",),
+    ),
+    Mutation(
+        "a suspect is dialled once more",
+        "meshnode/services/inquiry.py",
+        "            self._presence.dial_refused(suspect)\n",
+        "            pass\n",
+        (f"{_INQUIRY}::test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second",),
+    ),
+    Mutation(
+        "a peer is asked no oftener than it answers",
+        "meshnode/services/inquiry.py",
+        "            if _has_budget(self._asked_at.get(peer), now)\n",
+        "",
+        (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
+    ),
+    Mutation(
+        "who is no node is not asked about others",
+        "meshnode/services/inquiry.py",
+        "if p not in suspects and self._is_node(p)",
+        "if p not in suspects",
+        (f"{_INQUIRY}::test_who_is_no_node_is_not_asked",),
+    ),
+    Mutation(
+        "a clock that was set is checked at once",
+        "meshnode/services/clock_check.py",
+        "if stepped or now >= due_at:",
+        "if now >= due_at:",
+        (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
     Mutation(
         "a split needs consumers that fell silent",

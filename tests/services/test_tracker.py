@@ -104,6 +104,7 @@ async def test_a_node_that_stood_still_accuses_nobody(autojump_clock: MockClock)
         autojump_clock.jump(120)  # nothing ran meanwhile
         await trio.sleep(9)
         (paused,) = bob.witness.of(ProcessPaused)
+        assert isinstance(paused, ProcessPaused)
         assert 119 <= paused.late_s <= 121
         assert not bob.presence.isolation.is_isolated
         assert not bob.witness.of(ProviderSuspected)
