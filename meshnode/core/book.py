@@ -16,8 +16,8 @@ ASSETS_PER_AUTHOR_MAX = 10_000  # more are refused and counted
 AUTHORS_MAX = 1_000  # with prices; the one silent longest makes room, if it is silent long enough
 AUTHORS_OPEN_MAX = 64  # the same where there is no allowlist and anybody may be an author
 AUTHOR_SILENT_NS = 3_600 * 10**9
-# Dropping goes on to below the limit, so that a full shelf is not sorted for every update.
 _AS_STORED = partial(tuple.__new__, StoredQuote)
+# Dropping goes on to below the limit, so that a full shelf is not sorted for every update.
 _SHELF_BYTES_KEPT = AUTHOR_ENVELOPE_BYTES_MAX * 7 // 8
 
 
@@ -259,7 +259,9 @@ class Book:
             elif standing[3] == run_seq and standing[2] == run_epoch:
                 run += 1
             elif standing[2:4] >= (epoch, seq):
-                late.append(stored)
+                # What stands already came out of a peer's memory and was recorded then.
+                if standing[2:4] > (epoch, seq):
+                    late.append(stored)
                 continue
             else:
                 superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))

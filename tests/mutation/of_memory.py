@@ -176,6 +176,13 @@ BOOKS = (
         (f"{_BOOK}::test_over_its_bytes_an_author_loses_the_proofs_that_prove_least",),
     ),
     Mutation(
+        "nothing is recorded twice",
+        BOOK,
+        "if standing[2:4] > (epoch, seq):",
+        "if True:",
+        (_BOOK,),
+    ),
+    Mutation(
         "a proof out of a store is verified",
         BOOK,
         "if not proof.is_verified:",
