@@ -1,6 +1,6 @@
 """The status query: what a node says about itself, its peers and the providers it hears."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
@@ -179,12 +179,6 @@ class StatusReply:
     def __getitem__(self, key: str) -> Any:
         """The value of a key, nil also where the reply does not have it."""
         return self.values.get(key)
-
-    def select(self, keys: Iterable[str] | None) -> Self:
-        """The part of the status that was asked for; None asks for everything."""
-        if keys is None:
-            return self
-        return type(self)({key: self.values[key] for key in keys if key in self.values})
 
     def to_map(self) -> dict[str, Any]:
         """The reply in dicts, lists and leaves, ready for JSON."""

@@ -4,6 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, KeysView
 from heapq import heapify, heappop, heappush
 
+from protocols.ids import peer_id
+
 CONSUMERS_MAX = 20_000  # the one heard longest ago makes room, and is counted
 # A consumer is present for so many of its own announced intervals.
 CONSUMER_INTERVALS = 2.5
@@ -25,6 +27,9 @@ class Consumers:
     def __init__(self) -> None:
         # When each was last heard and until when it is present; the one heard last stands last.
         self._heard: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        # Both ways, once a consumer: an id in base58 costs more than all else that is done here.
+        self._peers: dict[bytes, str] = {}
+        self._keys: dict[str, bytes] = {}
         # One entry a consumer, maybe of an earlier message: what is popped is looked up.
         self._expiries: list[tuple[float, bytes]] = []
         self.dropped = 0
@@ -35,20 +40,23 @@ class Consumers:
     def __contains__(self, key: bytes) -> bool:
         return key in self._heard
 
-    def keys(self) -> KeysView[bytes]:
-        """Who is present."""
-        return self._heard.keys()
+    def peers(self) -> KeysView[str]:
+        """Who is present, by peer id."""
+        return self._keys.keys()
 
     def heard(self, key: bytes, interval_s: float, now: float) -> None:
         """One said that it is there, and speaks again within `interval_s`."""
         until = now + CONSUMER_INTERVALS * min(interval_s, INTERVAL_MAX_S)
         known = self._heard.pop(key, None)
         self._heard[key] = (now, until)
+        if known is None:
+            self._peers[key] = peer_id(key)
+            self._keys[self._peers[key]] = key
         # A pace that quickened needs an entry of its own, or it would be noticed too late.
         if known is None or until < known[1]:
             heappush(self._expiries, (until, key))
         if len(self._heard) > CONSUMERS_MAX:
-            self._heard.popitem(last=False)
+            self.gone(next(iter(self._heard)))
             self.dropped += 1
         if len(self._expiries) > 2 * len(self._heard) + 1:
             self._expiries = [(until, key) for key, (_, until) in self._heard.items()]
@@ -56,7 +64,8 @@ class Consumers:
 
     def gone(self, key: bytes) -> None:
         """One left, or turned provider."""
-        self._heard.pop(key, None)
+        if self._heard.pop(key, None) is not None:
+            del self._keys[self._peers.pop(key)]
 
     def expire(self, now: float) -> None:
         """Forget those whose next word is overdue."""
@@ -66,7 +75,7 @@ class Consumers:
             if known is None:
                 continue
             if known[1] <= now:
-                del self._heard[key]
+                self.gone(key)
             else:
                 heappush(self._expiries, (known[1], key))
 

@@ -4,6 +4,7 @@ What speaks against a provider stands in `doubts`, what follows from what in `li
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from meshnode.core.consumers import Consumers
 from meshnode.core.doubts import Doubts
@@ -18,8 +19,6 @@ from meshnode.core.suspicion import (
     Suspicion,
     interval_s,
 )
-from protocols.errors import Malformed
-from protocols.ids import key_from_peer_id, peer_id
 from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 
 RETURN_MESSAGES = 2  # one may have been under way for long
@@ -125,9 +124,10 @@ class Providers:
         """The peer ids of the providers whose clock is wrong."""
         return frozenset(r.peer_id for r in self._table if r.state is ProviderState.SKEWED)
 
-    def present(self) -> frozenset[str]:
+    def present(self) -> AbstractSet[str]:
         """The peer ids of all nodes heard and not lost."""
-        return frozenset(map(peer_id, (*self._lives.live, *self._consumers.keys())))
+        live = (r.peer_id for r in self._table if r.key in self._lives)
+        return self._consumers.peers() | frozenset(live)
 
     @property
     def present_count(self) -> int:
@@ -136,17 +136,13 @@ class Providers:
 
     def is_present(self, peer: str) -> bool:
         """Whether a node is one of these."""
-        key = key_from_peer_id(peer)
-        return key in self._lives or key in self._consumers
+        record = self._table.find(peer)
+        is_live = record is not None and record.key in self._lives
+        return is_live or peer in self._consumers.peers()
 
     def knows(self, peer: str) -> bool:
         """Whether a peer ever said, and is not forgotten to have said, that it is a node."""
-        if self._table.find(peer) is not None:
-            return True
-        try:
-            return key_from_peer_id(peer) in self._consumers
-        except Malformed:
-            return False  # a node's key is of our kind, an asker's need not be
+        return self._table.find(peer) is not None or peer in self._consumers.peers()
 
     def counts(self) -> Mapping[str, int]:
         """How many providers were discovered, returned, and were lost since the start."""

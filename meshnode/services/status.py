@@ -1,6 +1,7 @@
 """Status: what this node says of itself, gathered from its parts when somebody asks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import trio
 
@@ -182,42 +183,52 @@ class Status:
             assets=said if said is not None else self._book.assets_of(record.key),
         )
 
-    def reply(self, *, asker: str | None = None) -> StatusReply:
-        """The whole status, for a peer that asks."""
+    def reply(self, keys: Iterable[str] | None = None, *, asker: str | None = None) -> StatusReply:
+        """The status for a peer that asks: all of it, or what it asked for and is there."""
+        parts = self._parts(asker)
+        wanted = parts if keys is None else dict.fromkeys(key for key in keys if key in parts)
+        return StatusReply({key: parts[key]() for key in wanted})
+
+    def _parts(self, asker: str | None) -> Mapping[str, Callable[[], Any]]:
+        """What makes each value: neighbours ask often, and for a few."""
         now_ns = self._wall_clock.now_ns()
-        records = self._presence.providers.records().values()
-        known = sorted((self.provider(r, asker=asker) for r in records), key=_nearest_first)
-        connected = self.connected()
-        is_out = self._presence.outage.since_ns is not None
-        return StatusReply(
-            {
-                "protocol": PROTOCOL_VERSION,
-                "network": self._network,
-                "node_id": self._mesh.peer_id,
-                "agent": self._agent,
-                "role": self._role.name.lower(),
-                "uptime_s": self.uptime_s,
-                "time": rfc3339(now_ns),
-                "mode": self.mode().value,
-                "active_providers": tuple(p for p in known if p.state in _LIVE),
-                "known_providers": tuple(known),
-                "providers_seen": dict(self._presence.providers.counts()),
-                "connected_peers": len(connected),
-                "total_network_size": self._topology.size(),
-                "peers": tuple(
-                    PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in connected
-                ),
-                "last_update_time": _time(self._book.newest_ns),
-                "data_freshness": data_freshness(self._book.newest_ns, now_ns),
-                "extended_offline": self._presence.outage.is_extended,
-                "offline_duration_minutes": self._offline_minutes() if is_out else None,
-                "outage": self.outage(),
-                "connections": self.connections(),
-                "warnings": self.warnings(),
-                "refused": dict(self._mesh.refused()),
-                "truncated": (),
-            }
-        )
+        presence, mesh, book = self._presence, self._mesh, self._book
+
+        def known() -> tuple[ProviderStatus, ...]:
+            records = presence.providers.records().values()
+            return tuple(
+                sorted((self.provider(r, asker=asker) for r in records), key=_nearest_first)
+            )
+
+        return {
+            "protocol": lambda: PROTOCOL_VERSION,
+            "network": lambda: self._network,
+            "node_id": lambda: mesh.peer_id,
+            "agent": lambda: self._agent,
+            "role": self._role.name.lower,
+            "uptime_s": lambda: self.uptime_s,
+            "time": lambda: rfc3339(now_ns),
+            "mode": lambda: self.mode().value,
+            "active_providers": lambda: tuple(p for p in known() if p.state in _LIVE),
+            "known_providers": known,
+            "providers_seen": lambda: dict(presence.providers.counts()),
+            "connected_peers": lambda: len(self.connected()),
+            "total_network_size": self._topology.size,
+            "peers": lambda: tuple(
+                PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in self.connected()
+            ),
+            "last_update_time": lambda: _time(book.newest_ns),
+            "data_freshness": lambda: data_freshness(book.newest_ns, now_ns),
+            "extended_offline": lambda: presence.outage.is_extended,
+            "offline_duration_minutes": lambda: (
+                None if presence.outage.since_ns is None else self._offline_minutes()
+            ),
+            "outage": self.outage,
+            "connections": self.connections,
+            "warnings": self.warnings,
+            "refused": lambda: dict(mesh.refused()),
+            "truncated": lambda: (),
+        }
 
     def _offline_minutes(self) -> int:
         return int(self._presence.outage.offline_s(trio.current_time()) // 60)

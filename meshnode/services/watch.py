@@ -134,7 +134,7 @@ class Watch:
 
     def heartbeat(self) -> Iterator[tuple[str, Fields]]:
         """What is said every ten seconds, whatever happens."""
-        reply = self._status.reply().select(CONNECTION_KEYS)
+        reply = self._status.reply(CONNECTION_KEYS)
         yield "connection_status", reply.fitted(STATUS_BYTES_MAX).to_map()
         yield "heartbeat", {"uptime_s": self._status.uptime_s}
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from meshnode.core import consumers as consumers_module
 from meshnode.core.consumers import CONSUMER_INTERVALS, Consumers, consumer_interval_s
+from protocols.ids import peer_id
 
 
 def key(number: int) -> bytes:
@@ -17,7 +18,7 @@ def test_the_one_heard_longest_ago_makes_room(monkeypatch: pytest.MonkeyPatch) -
     consumers = Consumers()
     for now, number in enumerate((1, 2, 1, 3)):
         consumers.heard(key(number), 60, now)
-    assert set(consumers.keys()) == {key(1), key(3)}
+    assert set(consumers.peers()) == {peer_id(key(1)), peer_id(key(3))}
     assert consumers.dropped == 1
 
 
@@ -72,4 +73,4 @@ def test_who_is_present_is_as_a_plain_map_says(steps: list[tuple[str, int, int]]
                 now += amount
                 consumers.expire(now)
                 model = {k: until for k, until in model.items() if until > now}
-        assert set(consumers.keys()) == set(model)
+        assert set(consumers.peers()) == set(map(peer_id, model))

@@ -223,8 +223,8 @@ DISTANCES = (
     Mutation(
         "the asker is known to the answer",
         ANSWER,
-        "self._status.reply(asker=frames.stream.peer_id)",
-        "self._status.reply()",
+        "self._status.reply(request.keys, asker=frames.stream.peer_id)",
+        "self._status.reply(request.keys)",
         (f"{_TOPOLOGY}::test_a_neighbour_is_not_told_its_own_distance_as_ours",),
     ),
     Mutation(

@@ -72,13 +72,6 @@ def test_a_status_with_every_key() -> None:
     assert told["offline_duration_minutes"] is None
 
 
-def test_a_status_of_what_was_asked_for() -> None:
-    status = StatusReply(STATUS)
-    assert status.select(None) is status
-    assert status.select(("mode", "nonsense")).to_map() == {"mode": "normal"}
-    assert status.select(())["mode"] is None
-
-
 @pytest.mark.parametrize(
     "fields",
     [
