@@ -107,6 +107,11 @@ class ModelGossip:
         """A message arrived from a peer, or from ourselves; why it was refused, if it was."""
         return self._hear(GossipMessage((sender, seqno), topic, data), forwarder)
 
+    def inject(self, message: GossipMessage) -> None:
+        """Send a message to every peer as if it had come to us, as only an attacker does."""
+        for connection in list(self._owner.connections.values()):
+            self._send(connection, message)
+
     def has_seen(self, message_id: tuple[bytes, int]) -> bool:
         """Whether a message was accepted here a short while ago."""
         return message_id in self._seen or message_id in self._seen_before

@@ -27,6 +27,7 @@ from meshnode.ports import (
 )
 from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
+from simulations.determinism import running_node
 from simulations.links import Links
 from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair
@@ -158,6 +159,7 @@ class ModelMesh:
         self._handlers: dict[str, StreamHandler] = {}
         self._addr = network.addr_of(self._peer_id)
         self._listens = False
+        self._process = running_node.get("")
         self.connections: dict[str, Connection] = {}
         self._served: Counter[str] = Counter()
         self._events: deque[ConnectionEvent] = deque(maxlen=EVENTS_MAX)
@@ -333,6 +335,7 @@ class ModelMesh:
         self._happened.unpark()
 
     async def _handle(self, protocol: str, handler: StreamHandler, stream: ModelStream) -> None:
+        running_node.set(self._process)  # the task was begun by the peer, and is ours from here on
         peer = stream.peer_id
         if self._peer_id in self._network.frozen:
             return

@@ -1,12 +1,12 @@
 """A store in memory that is slow, full, gone or back empty on command."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import trio
 
 from meshnode.adapters.storage.memory import MemoryStore
 from meshnode.errors import StoreUnavailable
-from meshnode.ports import Batch, Restored
+from meshnode.ports import Batch, Restored, StoredQuote
 
 
 class FaultyStore(MemoryStore):
@@ -40,6 +40,10 @@ class FaultyStore(MemoryStore):
         self._envelopes.clear()
         self._ticks.clear()
         self.generation += 1
+
+    def latest(self) -> Collection[StoredQuote]:
+        """Every price that is written down."""
+        return self._latest.values()
 
     async def load(self) -> Restored:
         """See `Store.load`."""

@@ -26,6 +26,7 @@ from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from simulations.clock import VirtualClock
+from simulations.determinism import Freezer, running_node
 from simulations.links import Links
 from simulations.model_mesh import ModelNetwork, open_network
 from simulations.stores import FaultyStore
@@ -76,6 +77,11 @@ class World(Generic[N]):
         self._nursery = nursery
         self._seed = seed
         self._witnesses = tuple(witnesses)
+        self._freezer = Freezer()
+
+    def add_witnesses(self, witnesses: Sequence[Witness]) -> None:
+        """Let others look on; before any node starts."""
+        self._witnesses = tuple(witnesses)
 
     # --- nodes ------------------------------------------------------------------------------
 
@@ -118,9 +124,25 @@ class World(Generic[N]):
 
     async def kill(self, node: WorldNode) -> None:
         """End a node at once: it says nothing and writes nothing more."""
+        self.thaw(node)
         self.network.crash(node.peer_id)
         node.scope.cancel()
         await node.ended.wait()
+
+    def freeze(self, node: WorldNode) -> None:
+        """Let a node's process stand still; its connections stay, and nothing comes or goes."""
+        self.network.links.freeze(node.peer_id)
+        self._freezer.freeze(node.name)
+
+    def thaw(self, node: WorldNode) -> None:
+        """Let it go on; what it missed comes now."""
+        self._freezer.thaw(node.name)
+        self.network.links.thaw(node.peer_id)
+
+    def thaw_all(self) -> None:
+        """Let every node go on: nothing ends while it is frozen."""
+        for node in self.by_name.values():
+            self.thaw(node)
 
     @asynccontextmanager
     async def nodes(self, *names: str) -> AsyncIterator[tuple[WorldNode, ...]]:
@@ -145,6 +167,7 @@ class World(Generic[N]):
     async def _run(
         self, node: WorldNode, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
+        running_node.set(node.name)
         platform = Platform(
             wall_clock=node.clock,
             rng=random.Random(f"{self._seed} {node.name} {node.starts}"),
@@ -228,8 +251,12 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """A world on the model stack, without nodes; those that still run when it is left end."""
     async with open_network(delay_s=delay_s, seed=seed) as network, trio.open_nursery() as nursery:
-        yield World(network, nursery, seed=seed, witnesses=witnesses)
-        nursery.cancel_scope.cancel()
+        world = World(network, nursery, seed=seed, witnesses=witnesses)
+        try:
+            yield world
+        finally:
+            world.thaw_all()
+            nursery.cancel_scope.cancel()
 
 
 def _deaf(_fact: Fact) -> None:
