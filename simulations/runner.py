@@ -1,6 +1,7 @@
 """One run: a scenario on a world, checkers and metrics looking on, and what came of it."""
 
 import random
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter, process_time
@@ -46,8 +47,8 @@ class Setup:
     def command(self) -> str:
         """The command that runs exactly this again."""
         return (
-            f"meshnode simulate {self.scenario.name} --nodes {self.nodes} --seed {self.seed}"
-            f" --minutes {self.minutes:g} --stack {self.stack}"
+            f"meshnode simulate {shlex.quote(self.scenario.name)} --nodes {self.nodes}"
+            f" --seed {self.seed} --minutes {self.minutes:g} --stack {self.stack}"
         )
 
 
