@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 
 from meshnode.core.facts import PeerMisbehaved
 from meshnode.core.verdicts import Accepted, Ignored, Rejected
-from meshnode.errors import PeerUnreachable, PublishRefused, StreamBroken
+from meshnode.errors import DialRefused, PeerUnreachable, PublishRefused, StreamBroken
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -233,8 +233,10 @@ class ModelMesh:
         if peer == self._peer_id:
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
         other = self._network.nodes.get(peer)
-        if other is None or other._addr != place or self._network.is_cut(self._peer_id, peer):
-            raise PeerUnreachable(f"{addr} refuses connections: is the node running?")
+        if self._network.is_cut(self._peer_id, peer):
+            raise PeerUnreachable(f"{addr} does not answer")
+        if other is None or other._addr != place:
+            raise DialRefused(f"{addr} refuses connections: is the node running?")
         if peer not in self.connected:
             self._came(peer)
             other._came(self._peer_id)
