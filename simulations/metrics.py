@@ -23,6 +23,7 @@ from simulations.witness import Witness
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
+SAMPLE_EVERY_S = 5
 SETTLED_S = 10.0
 SAID_MAX = 20_000  # messages whose arrivals are timed at a time; the oldest are timed no more
 # So often, one message's latencies are compared with the shortest paths of the same graph.

@@ -10,24 +10,17 @@ from typing import TypeAlias
 import trio
 
 from simulations import determinism
-from simulations.checkers.convergence import Convergence
-from simulations.checkers.court import Checker, Court, Violation
-from simulations.checkers.delivery import Delivery
-from simulations.checkers.disks import Disks
-from simulations.checkers.names import Names
-from simulations.checkers.outages import Outages
-from simulations.checkers.proofs import Proofs
-from simulations.checkers.said import Said
+from simulations.checkers.court import Violation
+from simulations.checkers.jury import Jury
 from simulations.faults import Faults, Happening
 from simulations.links import Links
-from simulations.metrics import Metrics, Sample, quantile
+from simulations.metrics import SAMPLE_EVERY_S, Metrics, Sample, quantile
 from simulations.model_mesh import ModelNetwork
 from simulations.regions import WorldMap
 from simulations.scenario import Scenario
 from simulations.stacks import STACKS
 from simulations.stage import Stage
 from simulations.trace_witness import TraceWitness
-from simulations.witness import Witness
 from simulations.world import Network, World
 
 SETTLE_S = 45.0  # from the end of the last fault to the checks: 30 s, and what is under way then
@@ -103,108 +96,85 @@ def simulate(setup: Setup, tell: Tell = lambda _progress: None) -> Outcome:
 
 
 async def _simulate(setup: Setup, tell: Tell) -> Outcome:
-    run = _Run(setup, tell)
-    links = Links(run.map.delay_s)
+    places = WorldMap(setup.seed)
+    links = Links(places.delay_s)
     async with STACKS[setup.stack](links, setup.seed) as network, trio.open_nursery() as nursery:
-        world = World(network, nursery, seed=setup.seed, witnesses=run.witnesses)
+        world = World(network, nursery, seed=setup.seed)
         try:
-            await run.play(world)
+            outcome = await _Run(setup, tell, world, places).play()
         finally:
             world.thaw_all()
             nursery.cancel_scope.cancel()
-    return run.outcome()
+    return outcome
 
 
 class _Run:
-    def __init__(self, setup: Setup, tell: Tell) -> None:
-        self.setup = setup
-        self.map = WorldMap(setup.seed)
-        self.court = Court()
-        self.faults = Faults()
-        self.said = Said()
-        self.metrics = Metrics()
-        self.trace = TraceWitness()
-        self.witnesses: list[Witness] = [self.said, self.metrics, self.trace]
-        self.checkers: list[Checker] = []
+    def __init__(self, setup: Setup, tell: Tell, world: World[Network], places: WorldMap) -> None:
+        self._setup = setup
         self._tell = tell
-        self._real_at, self._cpu_at = perf_counter(), process_time()
-        self._world: World[Network] | None = None
-        self._delivery: Delivery | None = None
-
-    async def play(self, world: World[Network]) -> None:
         self._world = world
-        self._appoint(world)
-        self.metrics.watch(world, self.map.base_delay_s)
-        rng = random.Random(f"scenario {self.setup.seed}")
-        stage = Stage(world, self.faults, rng, size=self.setup.nodes, minutes=self.setup.minutes)
+        self._faults = Faults()
+        self._jury = Jury(world, self._faults)
+        self._metrics = Metrics()
+        self._metrics.watch(world, places.base_delay_s)
+        self._trace = TraceWitness()
+        self._real_at, self._cpu_at = perf_counter(), process_time()
+        world.add_witnesses((self._metrics, self._trace, *self._jury.witnesses()))
+
+    async def play(self) -> Outcome:
+        setup, court = self._setup, self._jury.court
+        rng = random.Random(f"scenario {setup.seed}")
+        stage = Stage(self._world, self._faults, rng, size=setup.nodes, minutes=setup.minutes)
         async with trio.open_nursery() as looking_on:
-            looking_on.start_soon(self._look_on, world)
-            with trio.move_on_after(self.setup.minutes * 60 * DEADLINE_PART + 60) as deadline:
-                await self.setup.scenario.play(stage)
+            looking_on.start_soon(self._jury.watch)
+            looking_on.start_soon(self._measure)
+            with trio.move_on_after(setup.minutes * 60 * DEADLINE_PART + 60) as deadline:
+                await setup.scenario.play(stage)
             if deadline.cancelled_caught:
-                self.court.hear("scenarios end", "all nodes", "this one went on and on")
+                court.hear("scenarios end", "all nodes", "this one went on and on")
             stage.calm_down()
             await trio.sleep(SETTLE_S)
             looking_on.cancel_scope.cancel()
-        for checker in self.checkers:
-            checker.finish()
+        self._jury.finish()
+        return self._outcome()
 
-    def _appoint(self, world: World[Network]) -> None:
-        self._delivery = Delivery(world, self.faults, self.court, self.said)
-        self.checkers = [
-            Proofs(world, self.faults, self.court),
-            Names(world, self.faults, self.court),
-            Disks(world, self.faults, self.court),
-            Outages(world, self.faults, self.court),
-            self._delivery,
-            Convergence(world, self.faults, self.court, self.said),
-        ]
-        self.witnesses.extend(self.checkers)
-        world.add_witnesses(self.witnesses)
-
-    async def _look_on(self, world: World[Network]) -> None:
-        seconds = 0
+    async def _measure(self) -> None:
         while True:
-            await trio.sleep(1)
-            for checker in self.checkers:
-                checker.tick()
-            if seconds % 5 == 0:
-                self.metrics.sample(world)
-            seconds += 1
-            self._tell(self._progress())
+            self._metrics.sample(self._world)
+            for _ in range(SAMPLE_EVERY_S):
+                await trio.sleep(1)
+                self._tell(self._progress())
 
     def _progress(self) -> Progress:
         return Progress(
             trio.current_time(),
-            self.setup.minutes * 60 + SETTLE_S,
+            self._setup.minutes * 60 + SETTLE_S,
             perf_counter() - self._real_at,
-            self.metrics.accepted_count,
-            sum(self.court.counts.values()),
+            self._metrics.accepted_count,
+            sum(self._jury.court.counts.values()),
         )
 
-    def outcome(self) -> Outcome:
-        metrics, delivery, world = self.metrics, self._delivery, self._world
-        assert delivery is not None, "it was played"
-        assert world is not None, "it was played"
+    def _outcome(self) -> Outcome:
+        metrics, jury = self._metrics, self._jury
         latencies = metrics.latencies_s
         return Outcome(
-            self.setup,
-            tuple(self.court.violations),
-            dict(self.court.counts),
+            self._setup,
+            tuple(jury.court.violations),
+            dict(jury.court.counts),
             metrics.said_count,
             metrics.accepted_count,
-            delivery.expected,
-            delivery.delivered,
-            _duplicates_per_node(world),
+            jury.delivery.expected,
+            jury.delivery.delivered,
+            _duplicates_per_node(self._world),
             quantile(latencies, 0.5),
             quantile(latencies, 0.99),
             max(latencies, default=None),
             quantile(metrics.ratios, 0.5),
             list(latencies),
             tuple(metrics.samples),
-            tuple(self.faults.story),
+            tuple(self._faults.story),
             dict(metrics.facts),
-            self.trace.hexdigest(),
+            self._trace.hexdigest(),
             trio.current_time(),
             perf_counter() - self._real_at,
             process_time() - self._cpu_at,

@@ -58,26 +58,25 @@ class Network(Protocol):
         ...
 
 
-N = TypeVar("N", bound=Network, default=ModelNetwork)
+N_co = TypeVar("N_co", bound=Network, default=ModelNetwork, covariant=True)
 
 
-class World(Generic[N]):
+class World(Generic[N_co]):
     """Nodes by name, on one network; `seed` decides their keys and every chance of theirs."""
 
     def __init__(
         self,
-        network: N,
+        network: N_co,
         nursery: trio.Nursery,
         *,
         seed: int = 0,
-        witnesses: Sequence[Witness] = (),
     ) -> None:
         self.network = network
         self.clock = VirtualClock()
         self.by_name: dict[str, WorldNode] = {}
         self._nursery = nursery
         self._seed = seed
-        self._witnesses = tuple(witnesses)
+        self._witnesses: tuple[Witness, ...] = ()
         self._freezer = Freezer()
         self._opening = Opening()
 
@@ -250,11 +249,17 @@ class World(Generic[N]):
 
 @asynccontextmanager
 async def open_world(
-    *, delay_s: float = 0.01, seed: int = 0, witnesses: Sequence[Witness] = ()
+    *, delay_s: float = 0.01, links: Links | None = None, seed: int = 0
 ) -> AsyncIterator[World]:
-    """A world on the model stack, without nodes; those that still run when it is left end."""
-    async with open_network(delay_s=delay_s, seed=seed) as network, trio.open_nursery() as nursery:
-        world = World(network, nursery, seed=seed, witnesses=witnesses)
+    """A world on the model stack, without nodes; those that still run when it is left end.
+
+    Without `links`, all are alike and take `delay_s`.
+    """
+    async with (
+        open_network(delay_s=delay_s, links=links, seed=seed) as network,
+        trio.open_nursery() as nursery,
+    ):
+        world = World(network, nursery, seed=seed)
         try:
             yield world
         finally:

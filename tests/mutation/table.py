@@ -4,6 +4,7 @@ from tests.mutation import (
     of_connections,
     of_flow,
     of_gossip,
+    of_invariants,
     of_memory,
     of_node,
     of_queries,
@@ -22,4 +23,5 @@ MUTATIONS = (
     *of_connections.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
+    *of_invariants.MUTATIONS,
 )
