@@ -32,6 +32,7 @@ class Faults:
     last_at_s: float = 0.0  # when a fault last began or ended
     last_of: dict[WorldNode, float] = field(default_factory=dict)
     split_sides: int = 0
+    healed_at_s: float | None = None  # when a split last ended
     story: list[Happening] = field(default_factory=list)
 
     def begin(self, kind: str, nodes: Iterable[WorldNode]) -> None:

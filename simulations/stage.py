@@ -201,6 +201,7 @@ class Stage:
         self.faults.tell("healed")
         self.faults.touch(self.nodes)
         self.faults.split_sides = 0
+        self.faults.healed_at_s = self.elapsed_s
         self.world.network.links.heal()
 
     # --- clocks, disks, upstreams -----------------------------------------------------------

@@ -77,6 +77,8 @@ class Delivery(Checker):
         window_s = since_said_s + UP_S
         if faults.split_sides or faults.is_hampered(update.author):
             return
+        if faults.healed_at_s is not None and update.said_at < faults.healed_at_s + CALM_S:
+            return  # the sides have yet to find each other again
         if not update.author.is_running or faults.calm_s(update.author) < window_s:
             return  # who is killed while it speaks is not heard by all
         for node, life in expected.receivers:
