@@ -4,6 +4,7 @@ from collections import deque
 
 import trio
 
+from meshnode.core.facts import CaughtUp, Fact
 from meshnode.ports import Batch
 from protocols.envelope import Envelope
 from protocols.ids import Topic
@@ -14,7 +15,7 @@ from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 WRITTEN_WITHIN_S = 10.0  # of its acceptance, or of the disk's recovery
-RESTARTED_S = 10.0
+CATCHING_UP_S = 30.0  # after a start, or after a peer was asked for what it holds
 QUEUED_MAX = 4_096  # gossip's queue to the intake
 
 
@@ -26,8 +27,7 @@ class Disks(Checker):
     def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
         super().__init__(world, faults, court)
         self._waiting: deque[tuple[float, WorldNode, int, tuple[bytes, int, int]]] = deque()
-        self._heard: set[tuple[WorldNode, bytes, int, int]] = set()
-        self._from_peers: set[tuple[WorldNode, bytes, int, int, str]] = set()
+        self._caught_up_at: dict[WorldNode, float] = {}
         self._written: set[tuple[WorldNode, bytes, int, int, str]] = set()
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
@@ -35,20 +35,26 @@ class Disks(Checker):
         message = envelope.message
         if isinstance(message.payload, PriceUpdate):
             name = (message.author, message.epoch, message.seq)
-            self._heard.add((node, *name))
             self._waiting.append((trio.current_time(), node, node.starts, name))
 
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """A tick is new to the disk, unless the file is."""
         for tick in batch.ticks:
             key = (node, tick.author, tick.epoch, tick.seq, tick.quote.asset)
-            # Out of a peer's memory first, then heard late: the history has it of both.
-            if key in self._written and key not in self._from_peers:
+            # Out of a peer's memory and heard late: then the history has it of both.
+            if key in self._written and not self._catches_up(node):
                 self.violated(node.name, f"wrote tick {key[2:]} twice")
-            self._from_peers.discard(key)
-            if key not in self._written and key[:4] not in self._heard:
-                self._from_peers.add(key)
             self._written.add(key)
+
+    def observed(self, node: WorldNode, fact: Fact) -> None:
+        """Who catches up is told by a peer what it may hear as well."""
+        if isinstance(fact, CaughtUp):
+            self._caught_up_at[node] = trio.current_time()
+
+    def _catches_up(self, node: WorldNode) -> bool:
+        now = trio.current_time()
+        started_at = now if node.started_at is None else node.started_at
+        return now - max(started_at, self._caught_up_at.get(node, 0.0)) < CATCHING_UP_S
 
     def tick(self) -> None:
         """What was accepted ten seconds ago is covered by a mark on disk, and queues are short."""
