@@ -8,6 +8,7 @@ from typing import Protocol
 import trio
 
 from meshnode.adapters.sources.walk import Walk
+from meshnode.errors import ConfigError
 from meshnode.ports import Source
 from simulations.faults import Faults
 from simulations.upstreams import Troubled
@@ -76,7 +77,12 @@ class Stage:
     async def grow(
         self, *, providers: int = 3, over_s: float = 10.0, update_every_s: float = UPDATE_EVERY_S
     ) -> None:
-        """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide."""
+        """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide.
+
+        Raises ConfigError where that leaves no consumer.
+        """
+        if self.size <= providers:
+            raise ConfigError(f"--nodes {self.size}: this one needs {providers + 1} and more")
         for number in range(self.size):
             contacts = self.rng.sample(self.nodes, min(CONTACTS, len(self.nodes)))
             role = "provider" if number < providers else "consumer"

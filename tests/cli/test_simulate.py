@@ -26,17 +26,17 @@ def test_without_a_scenario_it_lists_them(capsys: pytest.CaptureFixture[str]) ->
 def test_a_run_is_told_and_its_page_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    arguments = ["simulate", "steady", "--nodes", "3", "--minutes", "0.2", "--seed", "5"]
+    arguments = ["simulate", "steady", "--nodes", "4", "--minutes", "0.2", "--seed", "5"]
     assert main([*arguments, "--report", str(tmp_path / "out")]) == 0
     told = capsys.readouterr()
     assert "verdict   every rule held" in told.out
-    page = tmp_path / "out" / "steady-3-5.html"
+    page = tmp_path / "out" / "steady-4-5.html"
     assert str(page) in told.err
     assert page.read_text().startswith("<!doctype html>")
 
 
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["simulate", "steady", "--nodes", "3", "--minutes", "0.2", "--json"]) == 0
+    assert main(["simulate", "steady", "--nodes", "4", "--minutes", "0.2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["holds"] is True
 
 
@@ -76,6 +76,7 @@ def test_seeds_that_fail_are_listed(capsys: pytest.CaptureFixture[str], tmp_path
     [
         (["staedy"], "did you mean steady"),
         (["steady", "--nodes", "1"], "from 2 to"),
+        (["liars", "--nodes", "5"], "needs 6 and more"),
         (["steady", "--seeds", "9..1"], "lower number first"),
         (["steady", "--seeds", "many"], "such as 1..200"),
     ],

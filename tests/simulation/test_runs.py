@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_run_twenty_times() -> None:
 
 def test_progress_is_told_every_virtual_second() -> None:
     told: list[Progress] = []
-    simulate(Setup(load("steady"), 3, 1, 0.2), told.append)
+    simulate(Setup(load("steady"), 4, 1, 0.2), told.append)
     assert len(told) == pytest.approx(told[-1].virtual_s, abs=2)
     assert told[-1].accepted > 0
 
@@ -85,7 +85,7 @@ def test_the_page_stands_alone(outcome: Outcome) -> None:
 
 
 def test_many_seeds_each_in_a_process_of_its_own() -> None:
-    results = list(run_seeds(Setup(load("steady"), 3, 1, 0.1), range(1, 4)))
+    results = list(run_seeds(Setup(load("steady"), 4, 1, 0.1), range(1, 4)))
     assert sorted(result.seed for result in results) == [1, 2, 3]
     assert all(result.holds for result in results)
 
