@@ -81,10 +81,12 @@ class Adversary:
             await mesh.gossip.receive()
 
     async def attack(self) -> None:
-        """One attack, drawn by chance."""
+        """One attack, drawn by chance; none before she has heard anything."""
         assert self._mesh is not None, "she is there"
+        if not self._heard:
+            return
         gossip = self._mesh.gossip
-        if isinstance(gossip, ModelGossip) and self._heard:
+        if isinstance(gossip, ModelGossip):
             attacks: tuple[Callable[[], Envelope], ...] = (
                 self._forged,
                 self._altered,
@@ -132,9 +134,6 @@ class Adversary:
     def _from_the_future(self) -> Envelope:
         """Mallory's own prices, of a time to come."""
         ahead_s = self._stage.rng.choice((15, 60, 3600))
-        quotes = self._heard[-1].message.payload if self._heard else None
-        if not isinstance(quotes, PriceUpdate):
-            quotes = PriceUpdate(())
         self._seq += 1
         message = Message(
             "main",
@@ -142,7 +141,7 @@ class Adversary:
             self._clock.now_ns() // NS_PER_S,
             self._seq,
             self._clock.now_ns() + ahead_s * NS_PER_S,
-            quotes,
+            self._heard[-1].message.payload,
         )
         return seal(message, self._key)
 

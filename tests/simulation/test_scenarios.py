@@ -30,7 +30,7 @@ def test_a_scenario_holds(name: str) -> None:
 
 
 def test_an_outage_is_flagged_at_ten_minutes_and_cleared() -> None:
-    outcome = ran("outage", nodes=4, minutes=12.5)
+    outcome = ran("outage", nodes=5, minutes=13.5)
     assert told(outcome) == []
     assert outcome.facts["OutageExtended"] >= 2
     assert max(sample.in_extended for sample in outcome.samples) >= 0.4
