@@ -23,6 +23,10 @@ class DialRefused(PeerUnreachable):
     """The machine is there and refuses: no process listens at that address."""
 
 
+class LanUnavailable(MeshnodeError):
+    """The local network cannot be searched; it may be tried again later."""
+
+
 class PublishRefused(MeshnodeError):
     """Our own message would not be accepted by ourselves; `reason` is the verdict's (`busy`, …)."""
 

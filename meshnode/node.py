@@ -17,6 +17,7 @@ from meshnode.core.links import LinkRecord
 from meshnode.core.names import Names
 from meshnode.core.outage import OutageClock
 from meshnode.core.outbox import Outbox
+from meshnode.core.own_clock import OwnClock
 from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.ratelimit import QueryLimiter
@@ -24,15 +25,19 @@ from meshnode.core.records import EnvelopeKey, KnownAddr, Restored
 from meshnode.core.verdicts import Verdict
 from meshnode.platform import Home, Platform, real_platform
 from meshnode.ports import Mesh, Observer, Service, Store, TaskStatus
+from meshnode.services.announce import Announcer
 from meshnode.services.answer import Answer
 from meshnode.services.catchup import CatchUp
+from meshnode.services.clock_check import ClockCheck, JudgingClock
 from meshnode.services.connections import Connections
 from meshnode.services.feed import Feed
+from meshnode.services.inquiry import Inquiry
 from meshnode.services.intake import Intake
+from meshnode.services.lan import LanSearch
 from meshnode.services.monitor import Monitor
 from meshnode.services.persist import Persist
 from meshnode.services.poll import Poll
-from meshnode.services.presence import Announcer, Presence
+from meshnode.services.presence import Presence
 from meshnode.services.publish import Publisher
 from meshnode.services.remember import Remember, recall_all
 from meshnode.services.status import Status
@@ -118,15 +123,17 @@ class _Node:
             budget=AuthorBudget() if self.is_open else None,
             open_envelope=platform.open_envelope,
         )
-        self.providers = Providers()
+        self.own_clock = OwnClock()
+        self.judging_clock = JudgingClock(platform.wall_clock, self.own_clock)
+        self.providers = Providers(has_prices=self.book.holds, is_kept=allowed.__contains__)
         self.acquaintances = Acquaintances(allowlist or ())
         self.held_addrs: Sequence[KnownAddr] = ()
         self.last_sign_ns: int | None = None
         self.feed = Feed()
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
-        """The verdict on a gossip message, by our clock."""
-        return self.admission.judge(topic, sender, data, self.platform.wall_clock.now_ns())
+        """The verdict on a gossip message, by our clock as corrected by our peers'."""
+        return self.admission.judge(topic, sender, data, self.judging_clock.now_ns())
 
     def restore(self, held: Restored) -> None:
         """Take up what the last run left."""
@@ -152,7 +159,13 @@ class _Node:
         now, now_ns = trio.current_time(), wall_clock.now_ns()
         outage = OutageClock(self._out_since_ns(now_ns), now, now_ns)
         presence = Presence(
-            self.providers, outage, observer, self.feed, wall_clock, own_id=mesh.peer_id
+            self.providers,
+            outage,
+            observer,
+            self.feed,
+            self.judging_clock,
+            own_id=mesh.peer_id,
+            skewed=self.admission.skewed,
         )
         persist = Persist(
             self.store,
@@ -191,7 +204,7 @@ class _Node:
             vouch=self.admission.vouch,
         )
         poll = Poll(self.platform.make_sources(config), publisher, observer, wall_clock, rng)
-        catch_up = CatchUp(mesh, self.admission.judge_held, intake, observer, wall_clock)
+        catch_up = CatchUp(mesh, self.admission.judge_held, intake, observer, self.judging_clock)
         connections = Connections(
             mesh,
             config.connect,
@@ -206,6 +219,15 @@ class _Node:
             peers_aim=config.peers_aim,
             peers_max=config.peers_max,
         )
+        inquiry = Inquiry(
+            mesh, presence, rng, is_node=connections.is_node, redial=connections.redial
+        )
+        clock_check = ClockCheck(
+            mesh, self.own_clock, observer, wall_clock, is_node=connections.is_node
+        )
+        lan_search = LanSearch(
+            self.platform.open_lan, mesh, addresses, observer, is_wanted=config.mdns
+        )
         announcer = Announcer(
             publisher,
             self.providers,
@@ -214,6 +236,7 @@ class _Node:
             agent=AGENT,
             addrs=lambda: tuple(addr.partition("/p2p/")[0] for addr in mesh.addrs()),
             assets=lambda: publisher.assets,
+            wait_back_in_touch=presence.wait_back_in_touch,
         )
 
         def links() -> tuple[LinkRecord, ...]:
@@ -233,6 +256,8 @@ class _Node:
             links=links,
             is_node=connections.is_node,
             evidence=self.admission.evidence,
+            own_clock=self.own_clock,
+            skewed=self.admission.skewed,
         )
         limiter = QueryLimiter()
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)
@@ -253,6 +278,9 @@ class _Node:
                 with_peers: tuple[Service, ...] = (
                     connections,
                     topology,
+                    lan_search,
+                    inquiry,
+                    clock_check,
                     announcer,
                     publisher,
                     poll,

@@ -12,7 +12,8 @@ from meshnode.adapters.sources.spec import parse_source
 from meshnode.adapters.system import SystemClock
 from meshnode.config import NodeConfig
 from meshnode.core.backoff import Rng
-from meshnode.ports import Judge, Mesh, Observer, Source, Store, WallClock
+from meshnode.errors import LanUnavailable
+from meshnode.ports import Judge, Lan, Mesh, Observer, OpenLan, Source, Store, WallClock
 from protocols.envelope import Envelope, open_envelope
 
 BYTES_PER_MIB = 1024 * 1024
@@ -46,6 +47,12 @@ class OpenMesh(Protocol):
         ...
 
 
+def no_lan(own_id: str, addrs: Sequence[str]) -> AbstractAsyncContextManager[Lan]:
+    """Where there is no local network. Raises LanUnavailable."""
+    del own_id, addrs
+    raise LanUnavailable("this platform has no local network")
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """One factory for each thing that a simulation replaces."""
@@ -56,6 +63,7 @@ class Platform:
     open_store: Callable[[NodeConfig, Home, Observer], AbstractAsyncContextManager[Store]]
     open_mesh: OpenMesh
     make_sources: Callable[[NodeConfig], Sequence[Source]]
+    open_lan: OpenLan = no_lan
     open_envelope: Callable[[bytes], Envelope] = open_envelope
 
 
@@ -67,7 +75,7 @@ def real_platform() -> Platform:
     def make_sources(config: NodeConfig) -> Sequence[Source]:
         return [parse_source(spec, rng=rng, wall_clock=wall_clock) for spec in config.sources]
 
-    return Platform(wall_clock, rng, _open_home, _open_store, _open_mesh, make_sources)
+    return Platform(wall_clock, rng, _open_home, _open_store, _open_mesh, make_sources, _open_lan)
 
 
 @asynccontextmanager
@@ -111,3 +119,11 @@ async def _open_mesh(
     )
     async with open_mesh(settings, key_seed=key_seed, judge=judge, observer=observer) as mesh:
         yield mesh
+
+
+@asynccontextmanager
+async def _open_lan(own_id: str, addrs: Sequence[str]) -> AsyncIterator[Lan]:
+    from meshnode.adapters.mdns import open_mdns
+
+    async with open_mdns(own_id, addrs) as lan:
+        yield lan

@@ -186,6 +186,26 @@ class Mesh(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FoundOnLan:
+    """A node that somebody on the local network announced; `addrs` without `/p2p`."""
+
+    peer_id: str
+    addrs: tuple[str, ...]
+
+
+class Lan(Protocol):
+    """The local network, on which we are announced."""
+
+    async def next_found(self) -> FoundOnLan:
+        """Wait for a node to be found, or found again. Raises LanUnavailable."""
+        ...
+
+
+# Given our own id and addresses; raises LanUnavailable on entering.
+OpenLan: TypeAlias = Callable[[str, Sequence[str]], AbstractAsyncContextManager[Lan]]
+
+
 # --- store ----------------------------------------------------------------------------------
 
 

@@ -142,6 +142,7 @@ STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
         "mode": one_of("normal", "degraded", "emergency"),
         "active_providers": _providers,
         "known_providers": _providers,
+        "providers_seen": any_value,
         "connected_peers": integer,
         "total_network_size": integer,
         "peers": array_of(record(PeerStatus)),

@@ -41,12 +41,39 @@ ROWS: Mapping[type[Fact], Row] = MappingProxyType(
             "its prices grow old; look at that node unless it returns within a minute",
             ("provider_id",),
         ),
+        facts.ProviderSuspected: Row(INFO, "provider_suspected"),
+        facts.ProviderCleared: Row(INFO, "provider_cleared"),
+        facts.ProviderUnreachable: Row(INFO, "provider_unreachable"),
+        facts.ProviderFlapping: Row(
+            WARNING,
+            "provider_flapping",
+            "it restarts or loses its network again and again; look at that node",
+            ("provider_id",),
+        ),
+        facts.ProviderSkewed: Row(
+            WARNING,
+            "provider_skewed",
+            "its clock is wrong, or ours: set it by NTP; its prices are refused until then",
+            ("provider_id",),
+        ),
+        facts.IsolationStarted: Row(
+            WARNING, "isolated", "no peer answers: check this machine's network and its seeds"
+        ),
+        facts.IsolationEnded: Row(INFO, "isolation_ended"),
+        facts.ProcessPaused: Row(
+            WARNING, "process_paused", "the machine slept or is overloaded; nobody is accused"
+        ),
+        facts.ClockDiffers: Row(
+            WARNING, "clock_skew", "set this machine's clock by NTP; messages are judged corrected"
+        ),
+        facts.ClockAgrees: Row(INFO, "clock_agrees"),
         facts.OutageStarted: Row(
             WARNING, "outage_started", "no provider is left and prices grow old; start one"
         ),
         facts.OutageExtended: Row(
             WARNING, "outage_extended", "do not trade on these prices; bring a provider back"
         ),
+        facts.OutageExplained: Row(INFO, "outage_explained"),
         facts.OutageEnded: Row(INFO, "outage_ended"),
         facts.SourceFailed: Row(
             WARNING, "source_failed", "ignore if it passes within a minute", ("source",)
@@ -78,6 +105,12 @@ ROWS: Mapping[type[Fact], Row] = MappingProxyType(
         facts.CaughtUp: Row(INFO, "caught_up"),
         # Debug: whoever only asks, as the commands do, cannot be asked.
         facts.CatchUpFailed: Row(DEBUG, "catch_up_failed"),
+        facts.LanSearchFailed: Row(
+            WARNING,
+            "lan_search_failed",
+            "leave --mdns out where there is no multicast, and name a node with --connect",
+            ("error",),
+        ),
         facts.PeerMisbehaved: Row(
             WARNING,
             "peer_misbehaved",

@@ -86,6 +86,9 @@ def run(
             help="Dial these nodes, for ever: /ip4/HOST/tcp/4201/p2p/ID.", consume_multiple=1
         ),
     ] = None,
+    mdns: Annotated[
+        bool, Parameter(help="Look for nodes on the local network. [default: off]")
+    ] = False,
     allow: Annotated[
         list[str] | None,
         Parameter(help="Believe these nodes only. [default: every node]", consume_multiple=1),
@@ -127,6 +130,7 @@ def run(
         "listen": listen,
         "announce": announce,
         "connect": connect,
+        "mdns": mdns or None,
         "allow": allow,
         "data_dir": data_dir,
         "sources": source,

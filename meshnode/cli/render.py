@@ -12,12 +12,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from meshnode.cli.durations import NOTHING, duration
 from meshnode.cli.proofs import Proof
+from meshnode.cli.words import outage_sentence, provider_sentence
 from meshnode.core.safe_text import one_line
 from protocols.queries import PriceAnswer, WatchEvent
 from protocols.status import ConnectionStatus, ProviderStatus, StatusReply
 
-NOTHING = "-"
 PIPE_COLUMNS = 1000  # nobody wraps there
 _SHORT_ID_CHARS = 8
 _FRACTION = re.compile(r"\.[0-9]+Z$")
@@ -28,6 +29,11 @@ _STYLES = {
     "normal": "green",
     "emergency": "bold red",
     "offline": "red",
+    "left": "red",
+    "suspect": "yellow",
+    "unreachable": "yellow",
+    "flapping": "yellow",
+    "skewed": "yellow",
     "error": "red",
 }
 
@@ -109,32 +115,23 @@ def status_page(status: StatusReply) -> RenderableType:
 def event_line(event: WatchEvent) -> str:
     """An event of a watch on one line: when, what, and its fields by name; lists as their length.
 
-    Prices stand as `BTC-USD=39432.48`, with their state unless they are fresh.
+    Prices stand as `BTC-USD=39432.48`, with their state unless they are fresh; what became of a
+    provider or of an outage is said in words.
     """
     fields = event.to_map()
     parts = [_to_the_second(fields.pop("time")), fields.pop("event")]
     prices = fields.get("prices")
     if event.event == "price" and isinstance(prices, dict):
         parts += [_quoted(asset, answer) for asset, answer in fields.pop("prices").items()]
+    match event.event:
+        case "provider" if (sentence := provider_sentence(fields)) is not None:
+            parts += [_field(fields.get("provider_id")), sentence]
+            fields = {key: value for key, value in fields.items() if key == "missed"}
+        case "outage":
+            parts.append(outage_sentence(fields))
+            fields = {key: value for key, value in fields.items() if key in ("since", "missed")}
     parts += [f"{key}={_field(value)}" for key, value in fields.items()]
     return one_line(" ".join(parts))
-
-
-def duration(seconds: int | None) -> str:
-    """Whole seconds in at most two units, such as `2 h 5 min`; `-` where not known."""
-    if seconds is None:
-        return NOTHING
-    for unit_s, unit, part_s, part in (
-        (86_400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if seconds >= unit_s:
-            whole, rest = divmod(seconds, unit_s)
-            return (
-                f"{whole} {unit} {rest // part_s} {part}" if rest // part_s else f"{whole} {unit}"
-            )
-    return f"{seconds} s"
 
 
 def short_id(peer_id: str | None) -> str:

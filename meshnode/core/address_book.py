@@ -173,12 +173,12 @@ class AddressBook:
     def choose(
         self, connected: AbstractSet[str], now: float, rng: Rng, *, few: bool
     ) -> Address | None:
-        """The address to dial next, if one is due: what worked first, what held best before.
+        """The address to dial next, if one is due: what worked first, what held, what failed least.
 
         With `few` connections nothing waits longer than five seconds.
         """
         for entries in (self._proven, self._unproven):
-            best: tuple[int, bool] | None = None
+            best: tuple[int, bool, int] | None = None
             found: list[Address] = []
             for address, entry in entries.items():
                 if (
@@ -187,7 +187,7 @@ class AddressBook:
                     or str(address) in self._seeds
                 ):
                     continue
-                rank = entry.failures, not entry.stable
+                rank = entry.failures, not entry.stable, entry.attempt
                 if best is None or rank < best:
                     best, found = rank, []
                 if rank == best:

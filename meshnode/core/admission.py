@@ -8,7 +8,7 @@ from hashlib import sha256
 from meshnode.core.author_budget import AuthorBudget
 from meshnode.core.evidence import Evidence, EvidenceLog
 from meshnode.core.names import Names, Standing
-from meshnode.core.skew import SkewLog
+from meshnode.core.skew import Refusals, SkewLog
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from protocols.envelope import Envelope, open_envelope
 from protocols.errors import Malformed
@@ -79,8 +79,8 @@ class Admission:
         """The verdict on an envelope out of a peer's snapshot; marks nothing. Total, too."""
         return self._counted(self._judge_held(data, now_ns))
 
-    def skewed(self, now_ns: int) -> Mapping[bytes, int]:
-        """Authors refused for their time and not accepted since: author to Unix ns of the last."""
+    def skewed(self, now_ns: int) -> Mapping[bytes, Refusals]:
+        """Authors lately refused for their time and not accepted since."""
         return self._skew.skewed(now_ns)
 
     def evidence(self) -> tuple[Evidence, ...]:
@@ -114,7 +114,9 @@ class Admission:
         if standing is Standing.TOO_OLD:
             return Ignored(Reason.TOO_OLD)
         mistimed = _ahead(message, now_ns) or _behind(message, now_ns)
-        if mistimed:
+        # What we say ourselves goes out by our own clock, even where we know it to be wrong:
+        # others see then that it is the clock, and not that we are gone.
+        if mistimed and envelope is not self._sealed:
             self._note_skew(envelope, now_ns)
             return Ignored(mistimed)
         refusal = self._unproven(envelope, standing)

@@ -62,8 +62,8 @@ class ProviderReturned:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderLost:
-    """A provider is gone: `cause` is `connection`, `silence` or `leaving`."""
+class ProviderSuspected:
+    """A provider may be gone: `cause` is `connection` or `silence`; others are asked."""
 
     provider_id: str
     cause: str
@@ -71,10 +71,96 @@ class ProviderLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderCleared:
+    """A provider that was suspect or skewed is active again; it was never gone."""
+
+    provider_id: str
+    was: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderLost:
+    """A provider is gone: `cause` is `connection`, `silence`, `leaving` or `flapping`."""
+
+    provider_id: str
+    cause: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUnreachable:
+    """A provider is not heard, but then nobody is: it is not said to be gone."""
+
+    provider_id: str
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFlapping:
+    """A provider comes and goes; it does not count before it has been held for `held_s`."""
+
+    provider_id: str
+    held_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSkewed:
+    """A provider speaks, and is refused for its time: its clock is wrong, or ours."""
+
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationStarted:
+    """No peer answers: this node is cut off, and says of nobody that it is gone."""
+
+    silent_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class IsolationEnded:
+    """A peer answers again."""
+
+    lasted_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessPaused:
+    """Our process did not run for so long; it accuses nobody of what it could not hear."""
+
+    late_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockDiffers:
+    """Our clock is so much ahead (or, below zero, behind) of the median of our peers'."""
+
+    ahead_s: float
+    peers: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockAgrees:
+    """Our clock is right again, as far as our peers can tell."""
+
+    peers: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutageStarted:
-    """The last provider is gone."""
+    """The last provider is gone; `cause` as in a status."""
 
     since_ns: int
+    cause: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class OutageExplained:
+    """The cause of an outage is another than it seemed."""
+
+    since_ns: int
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +169,7 @@ class OutageExtended:
 
     since_ns: int
     offline_s: float
+    cause: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +269,14 @@ class CatchUpFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LanSearchFailed:
+    """The local network cannot be searched for nodes; it is tried again after `retry_in_s`."""
+
+    error: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PeerMisbehaved:
     """A peer caused an exception or sent what cannot be; `where` names the guard.
 
@@ -214,18 +309,32 @@ class QueryAnswered:
     error: str | None
 
 
+ProviderFact: TypeAlias = (
+    ProviderDiscovered
+    | ProviderReturned
+    | ProviderSuspected
+    | ProviderCleared
+    | ProviderLost
+    | ProviderUnreachable
+    | ProviderFlapping
+    | ProviderSkewed
+)
+
+OutageFact: TypeAlias = OutageStarted | OutageExplained | OutageExtended | OutageEnded
+
 Fact: TypeAlias = (
     NodeReady
     | NodeLeaving
     | PeerJoined
     | PeerLost
     | DialFailed
-    | ProviderDiscovered
-    | ProviderReturned
-    | ProviderLost
-    | OutageStarted
-    | OutageExtended
-    | OutageEnded
+    | ProviderFact
+    | IsolationStarted
+    | IsolationEnded
+    | ProcessPaused
+    | ClockDiffers
+    | ClockAgrees
+    | OutageFact
     | SourceFailed
     | SourceRecovered
     | SourceExhausted
@@ -236,6 +345,7 @@ Fact: TypeAlias = (
     | StoreSetAside
     | CaughtUp
     | CatchUpFailed
+    | LanSearchFailed
     | PeerMisbehaved
     | Equivocation
     | QueryAnswered

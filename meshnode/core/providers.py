@@ -1,66 +1,61 @@
-"""Who provides, and is it there? Decided from what is heard and from connections that break.
+"""Who provides, and is it there: what is heard of providers and consumers, and what is known.
 
-A provider is known by its messages, and lost when its connection breaks or it is silent for a
-minute. Whatever is heard of it afterwards brings it back.
+What speaks against a provider stands in `doubts`, what follows from what in `lifecycle`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Mapping
 
-from meshnode.core.facts import Fact, ProviderDiscovered, ProviderLost, ProviderReturned
+from meshnode.core.consumers import Consumers
+from meshnode.core.doubts import Doubts
+from meshnode.core.facts import Fact
+from meshnode.core.lag import age_s, learned
+from meshnode.core.lifecycle import GONE, ProviderState
+from meshnode.core.lives import Lives
+from meshnode.core.provider_table import ProviderRecord, ProviderTable
+from meshnode.core.suspicion import (
+    INTERVAL_S,
+    SUSPECT_AFTER_INTERVALS,
+    Suspicion,
+    interval_s,
+)
 from protocols.errors import Malformed
 from protocols.ids import key_from_peer_id, peer_id
 from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 
-SILENCE_S = 60.0
-PROVIDERS_MAX = 1_000  # full records; the one gone longest makes room
-CONSUMERS_MAX = 20_000  # compact records; the one silent longest makes room
-# A consumer is present for so many of its own announced intervals.
-CONSUMER_INTERVALS = 2.5
-
-
-class ProviderState(Enum):
-    """What a provider is to us."""
-
-    ACTIVE = "active"
-    OFFLINE = "offline"
-    LEFT = "left"
-
-
-@dataclass(slots=True)
-class ProviderRecord:
-    """What is known of one provider.
-
-    `heard_at`, `said_at` and `lost_at` are seconds of the node's clock: when its last message
-    arrived, when that was issued, and when it was lost.
-    """
-
-    key: bytes
-    peer_id: str
-    state: ProviderState
-    heard_at: float
-    said_at: float
-    last_seen_ns: int
-    lost_at: float | None = None
-    assets_said: int | None = None
+RETURN_MESSAGES = 2  # one may have been under way for long
+HEARD_WITHIN_S = 60.0
 
 
 class Providers:
-    """Every provider we remember, and every other node we hear."""
+    """Every provider we remember, and every other node we hear.
 
-    def __init__(self) -> None:
-        self._records: dict[bytes, ProviderRecord] = {}
-        self._by_peer: dict[str, bytes] = {}
-        self._consumers: dict[bytes, float] = {}  # until when each is present
+    Times: seconds of the node's clock, Unix ns. `has_prices(author)` says whether the book holds
+    prices of an author, `is_kept(author)` whether the operator named it: they are forgotten last.
+    """
 
-    # --- what happens -----------------------------------------------------------------------
+    def __init__(
+        self,
+        *,
+        has_prices: Callable[[bytes], bool] = lambda _author: False,
+        is_kept: Callable[[bytes], bool] = lambda _author: False,
+    ) -> None:
+        self._lives = Lives()
+        self._table = ProviderTable(
+            has_prices=has_prices, is_kept=is_kept, on_dropped=self._lives.forget
+        )
+        self._consumers = Consumers()
+        self.doubts = Doubts(self._table, self._lives)
+        self._last_sign: tuple[float, int] | None = None
+
+    # --- what is heard ----------------------------------------------------------------------
 
     def remember(self, author: bytes, last_seen_ns: int, now: float, now_ns: int) -> None:
         """A provider from before a restart: known, not active until it is heard."""
-        silent_s = max(0.0, (now_ns - last_seen_ns) / 1e9)
-        record = self._new(author, ProviderState.OFFLINE, now - silent_s, last_seen_ns)
-        record.lost_at = record.said_at
+        said_at = now - max(0.0, (now_ns - last_seen_ns) / 1e9)
+        record = self._table.new(author, ProviderState.UNREACHABLE, said_at, last_seen_ns)
+        record.gone_since, record.suspicion = said_at, Suspicion(now)
+        self._sign(record, said_at, last_seen_ns)
+        self.doubts.listen_from(now)
 
     def heard(
         self,
@@ -71,131 +66,185 @@ class Providers:
         now_ns: int,
     ) -> list[Fact]:
         """An accepted message; returns what it makes known."""
-        if isinstance(payload, PresenceUpdate) and payload.role is Role.CONSUMER:
-            return self._consumer(author, payload, issued_ns, now, now_ns)
-        self._consumers.pop(author, None)
-        if isinstance(payload, PresenceUpdate) and payload.state is Presence.LEAVING:
-            return self._leave(author, issued_ns, now, now_ns)
-        facts: list[Fact] = []
-        record = self._records.get(author)
-        if record is None:
-            said_at, said_ns = _said(issued_ns, now, now_ns)
-            record = self._new(author, ProviderState.ACTIVE, said_at, said_ns)
-            facts.append(ProviderDiscovered(record.peer_id))
-        elif record.state is not ProviderState.ACTIVE:
-            lost_at = record.lost_at if record.lost_at is not None else record.heard_at
-            if _said(issued_ns, now, now_ns)[0] <= lost_at:
-                return []  # relayed late: what it said before it went does not bring it back
-            gone_s = now - lost_at
-            facts.append(ProviderReturned(record.peer_id, gone_s))
-        record.state, record.lost_at = ProviderState.ACTIVE, None
-        _note_sign(record, issued_ns, now, now_ns)
+        record = self._table.get(author)
+        arrival_s = (now_ns - issued_ns) / 1e9
+        age = age_s(arrival_s, record.lag_s if record else 0.0)
+        said_ns = min(issued_ns, now_ns)
         if isinstance(payload, PresenceUpdate):
-            record.assets_said = payload.assets
+            if payload.role is Role.CONSUMER:
+                return self._consumer(author, record, payload, now)
+            if payload.state is Presence.LEAVING:
+                return self._leaves(record, issued_ns, now - age, said_ns, now)
+        if record is None or not record.is_discovered:
+            if age >= SUSPECT_AFTER_INTERVALS * INTERVAL_S:
+                return []  # the word of one who may be long gone
+            record = record or self._table.new(author, ProviderState.ACTIVE, now - age, said_ns)
+            facts = self._lives.discover(record)
+            self._consumers.gone(author)
+        else:
+            facts = self._heard_again(record, issued_ns, now - age, said_ns, now)
+        if issued_ns > record.issued_ns:
+            record.issued_ns = issued_ns
+            record.lag_s = learned(record.lag_s, arrival_s)
+            if isinstance(payload, PresenceUpdate):
+                record.assets_said = payload.assets
+                record.interval_s = interval_s(payload.interval_ms)
+        if record.state not in GONE:
+            self._sign(record, now - age, said_ns)
+            self._table.heard(record)
         return facts
 
-    def connection_lost(self, peer: str, now: float) -> list[Fact]:
-        """The last connection to a peer broke."""
-        author = self._by_peer.get(peer)
-        if author is None:
-            return []
-        return self._lose(author, ProviderState.OFFLINE, "connection", now)
-
-    def sweep(self, now: float) -> list[Fact]:
-        """Lose whoever has been silent too long, and forget consumers that are past."""
-        facts: list[Fact] = []
-        for record in self._records.values():
-            if record.state is ProviderState.ACTIVE and now - record.heard_at >= SILENCE_S:
-                facts += self._lose(record.key, ProviderState.OFFLINE, "silence", now)
-        for key in [key for key, until in self._consumers.items() if until <= now]:
-            del self._consumers[key]
-        return facts
+    def expire(self, now: float) -> None:
+        """Forget the consumers whose next word is overdue."""
+        self._consumers.expire(now)
 
     # --- what is known ----------------------------------------------------------------------
 
     def active(self) -> frozenset[bytes]:
-        """The keys of the providers that are there."""
-        return frozenset(r.key for r in self._records.values() if r.state is ProviderState.ACTIVE)
+        """The keys of the providers that are there, suspects included: their prices are live."""
+        return self._lives.live
+
+    @property
+    def any_active(self) -> bool:
+        """Whether any provider is there."""
+        return bool(self._lives)
 
     def records(self) -> Mapping[bytes, ProviderRecord]:
         """Every provider remembered, by key."""
-        return self._records
+        return {record.key: record for record in self._table}
+
+    def find(self, peer: str) -> ProviderRecord | None:
+        """The record of a provider by its peer id."""
+        return self._table.find(peer)
+
+    def states(self) -> frozenset[ProviderState]:
+        """The states in which any provider is."""
+        return frozenset(record.state for record in self._table)
+
+    def skewed(self) -> frozenset[str]:
+        """The peer ids of the providers whose clock is wrong."""
+        return frozenset(r.peer_id for r in self._table if r.state is ProviderState.SKEWED)
 
     def present(self) -> frozenset[str]:
         """The peer ids of all nodes heard and not lost."""
-        active = (self._records[key].peer_id for key in self.active())
-        return frozenset(active) | frozenset(map(peer_id, self._consumers))
+        return frozenset(map(peer_id, (*self._lives.live, *self._consumers.keys())))
+
+    @property
+    def present_count(self) -> int:
+        """How many these are."""
+        return len(self._lives) + len(self._consumers)
+
+    def is_present(self, peer: str) -> bool:
+        """Whether a node is one of these."""
+        key = key_from_peer_id(peer)
+        return key in self._lives or key in self._consumers
 
     def knows(self, peer: str) -> bool:
         """Whether a peer ever said, and is not forgotten to have said, that it is a node."""
+        if self._table.find(peer) is not None:
+            return True
         try:
-            key = key_from_peer_id(peer)
+            return key_from_peer_id(peer) in self._consumers
         except Malformed:
             return False  # a node's key is of our kind, an asker's need not be
-        return key in self._records or key in self._consumers
+
+    def counts(self) -> Mapping[str, int]:
+        """How many providers were discovered, returned, and were lost since the start."""
+        return self._lives.counts()
+
+    def consumers_heard_since(self, at: float) -> int:
+        """How many consumers have spoken after a moment."""
+        return self._consumers.heard_since(at)
+
+    @property
+    def consumers_count(self) -> int:
+        """How many consumers are present."""
+        return len(self._consumers)
+
+    def heard_until(self, at: float) -> int:
+        """How many providers were heard in the minute up to a moment, and did not leave since."""
+        return sum(
+            record.said_at > at - HEARD_WITHIN_S and record.state is not ProviderState.LEFT
+            for record in self._table
+        )
 
     def last_sign_ns(self) -> int | None:
         """The newest sign of life of any provider, Unix time; None where none is known."""
-        return max((r.last_seen_ns for r in self._records.values()), default=None)
+        return None if self._last_sign is None else self._last_sign[1]
 
     def last_sign_at(self) -> float | None:
         """The same in seconds of the node's clock, which a wall clock that jumps leaves alone."""
-        return max((r.said_at for r in self._records.values()), default=None)
+        return None if self._last_sign is None else self._last_sign[0]
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _new(
-        self, author: bytes, state: ProviderState, said_at: float, last_seen_ns: int
-    ) -> ProviderRecord:
-        if len(self._records) >= PROVIDERS_MAX:
-            gone = min(
-                self._records.values(), key=lambda r: (r.state is ProviderState.ACTIVE, r.heard_at)
+    def _heard_again(
+        self, record: ProviderRecord, issued_ns: int, said_at: float, said_ns: int, now: float
+    ) -> list[Fact]:
+        is_fresh = now - said_at < SUSPECT_AFTER_INTERVALS * record.interval_s
+        if record.state in GONE:
+            return self._heard_of_one_gone(
+                record, issued_ns, said_at, said_ns, now, is_fresh=is_fresh
             )
-            del self._records[gone.key], self._by_peer[gone.peer_id]
-        record = ProviderRecord(author, peer_id(author), state, said_at, said_at, last_seen_ns)
-        self._records[author] = record
-        self._by_peer[record.peer_id] = author
-        return record
+        if record.state is ProviderState.ACTIVE or record.state is ProviderState.FLAPPING:
+            return []
+        if said_at <= record.said_at or not is_fresh:
+            return []
+        # What it said before its connection broke may come by another way just after that.
+        suspicion = record.suspicion
+        if suspicion is not None and suspicion.broken and said_at <= suspicion.since:
+            return []
+        return self._lives.clear(record, now - record.said_at, now)
 
-    def _lose(self, author: bytes, state: ProviderState, cause: str, now: float) -> list[Fact]:
-        record = self._records.get(author)
+    def _heard_of_one_gone(
+        self,
+        record: ProviderRecord,
+        issued_ns: int,
+        said_at: float,
+        said_ns: int,
+        now: float,
+        *,
+        is_fresh: bool,
+    ) -> list[Fact]:
+        # Relayed late: what it said before it went does not bring it back.
+        is_late = record.lost_at is not None and said_at <= record.lost_at
+        if is_late or not is_fresh or issued_ns <= record.issued_ns:
+            return []
+        follows = said_at - record.said_at < SUSPECT_AFTER_INTERVALS * record.interval_s
+        record.returns = record.returns + 1 if record.returns and follows else 1
+        record.said_at, record.last_seen_ns = said_at, said_ns
+        if record.returns < RETURN_MESSAGES:
+            return []
+        self._consumers.gone(record.key)
+        return self._lives.bring_back(record, now)
+
+    def _leaves(
+        self,
+        record: ProviderRecord | None,
+        issued_ns: int,
+        said_at: float,
+        said_ns: int,
+        now: float,
+    ) -> list[Fact]:
         if record is None:
-            return []
-        if record.state is not ProviderState.ACTIVE:
-            if state is ProviderState.LEFT:  # its word of leaving came behind its connection's end
-                record.state = state
-            return []
-        record.state, record.lost_at = state, now
-        return [ProviderLost(record.peer_id, cause, now - record.heard_at)]
-
-    def _leave(self, author: bytes, issued_ns: int, now: float, now_ns: int) -> list[Fact]:
-        record = self._records.get(author)
-        if record is not None and record.state is ProviderState.ACTIVE:
-            _note_sign(record, issued_ns, now, now_ns)
-        return self._lose(author, ProviderState.LEFT, "leaving", now)
+            return []  # a stranger that leaves was never there
+        record.issued_ns = max(record.issued_ns, issued_ns)
+        if record.state not in GONE:
+            self._sign(record, said_at, said_ns)
+        return self._lives.leave(record, now)
 
     def _consumer(
-        self, author: bytes, payload: PresenceUpdate, issued_ns: int, now: float, now_ns: int
+        self, author: bytes, record: ProviderRecord | None, payload: PresenceUpdate, now: float
     ) -> list[Fact]:
-        self._consumers.pop(author, None)
-        # A node that provided and says that it consumes provides no more.
-        facts = self._leave(author, issued_ns, now, now_ns)
         if payload.state is Presence.ACTIVE:
-            if len(self._consumers) >= CONSUMERS_MAX:
-                del self._consumers[min(self._consumers, key=self._consumers.__getitem__)]
-            interval_s = min(payload.interval_ms / 1000, 24 * 3600)
-            self._consumers[author] = now + CONSUMER_INTERVALS * interval_s
-        return facts
+            self._consumers.heard(author, payload.interval_ms / 1000, now)
+        else:
+            self._consumers.gone(author)
+        # A node that provided and says that it consumes provides no more.
+        return [] if record is None else self._lives.leave(record, now)
 
-
-def _said(issued_ns: int, now: float, now_ns: int) -> tuple[float, int]:
-    """When a message was issued, by the node's clock and in Unix time; not later than now."""
-    said_ns = min(issued_ns, now_ns)
-    return now - (now_ns - said_ns) / 1e9, said_ns
-
-
-def _note_sign(record: ProviderRecord, issued_ns: int, now: float, now_ns: int) -> None:
-    said_at, said_ns = _said(issued_ns, now, now_ns)
-    record.heard_at = now
-    record.said_at = max(record.said_at, said_at)
-    record.last_seen_ns = max(record.last_seen_ns, said_ns)
+    def _sign(self, record: ProviderRecord, said_at: float, said_ns: int) -> None:
+        record.said_at = max(record.said_at, said_at)
+        record.last_seen_ns = max(record.last_seen_ns, said_ns)
+        if self._last_sign is None or said_at > self._last_sign[0]:
+            self._last_sign = (said_at, said_ns)

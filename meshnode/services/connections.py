@@ -75,17 +75,18 @@ class Connections:
         self._peers_min = peers_min
         self._peers_aim = min(peers_aim, peers_max)
         self._friends_max = max(self._peers_aim, int(PLACES_FOR_FRIENDS * peers_max))
+        self._since: dict[str, float] = {}  # of the connected
         self._links = LinkTable()
         self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
         self._discovery = Discovery(
             self._dialler,
             addresses,
+            self._since.keys,
             self.nodes,
             rng,
             peers_min=peers_min,
             peers_aim=self._peers_aim,
         )
-        self._since: dict[str, float] = {}  # of the connected
         self._pinged: dict[str, trio.CancelScope] = {}
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
         self._crowded = trio.Event()
@@ -225,6 +226,7 @@ class Connections:
                     missed += 1
                 else:
                     missed = 0
+                    self._presence.pinged(peer)
                     await trio.sleep(PING_EVERY_S)
             # A peer is a connection that answers, not one that is open.
             await self._mesh.disconnect(peer)

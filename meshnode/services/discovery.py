@@ -16,12 +16,17 @@ DIALS_MAX = 6  # under way at a time: who does not answer holds one for five sec
 
 
 class Discovery:
-    """Chooses from the address book; `nodes` gives the peer ids of the nodes connected now."""
+    """Chooses from the address book.
+
+    `connected` gives the ids of the peers connected now, `nodes` of those of them that are nodes:
+    who only asks us for something is no company.
+    """
 
     def __init__(
         self,
         dialler: Dialler,
         addresses: AddressBook,
+        connected: Callable[[], AbstractSet[str]],
         nodes: Callable[[], AbstractSet[str]],
         rng: Rng,
         *,
@@ -30,6 +35,7 @@ class Discovery:
     ) -> None:
         self._dialler = dialler
         self._addresses = addresses
+        self._connected = connected
         self._nodes = nodes
         self._rng = rng
         self._peers_min = peers_min
@@ -52,12 +58,14 @@ class Discovery:
     def _next(self) -> Address | None:
         if len(self._under_way) >= DIALS_MAX:
             return None
-        connected = self._nodes()
-        if len(connected) + len(self._under_way) >= self._peers_aim:
+        company = len(self._nodes())
+        if company + len(self._under_way) >= self._peers_aim:
             return None
-        few = len(connected) < self._peers_min
         return self._addresses.choose(
-            connected | self._under_way, trio.current_time(), self._rng, few=few
+            self._connected() | self._under_way,
+            trio.current_time(),
+            self._rng,
+            few=company < self._peers_min,
         )
 
     async def _dial(self, address: Address) -> None:

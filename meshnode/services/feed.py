@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import trio
 
-from meshnode.core.facts import Fact
+from meshnode.core.facts import OutageFact, ProviderFact
 from meshnode.core.modes import Mode
 from meshnode.core.records import StoredQuote
 
@@ -24,16 +24,16 @@ class PricesChanged:
 
 @dataclass(frozen=True, slots=True)
 class ProviderChanged:
-    """A provider came, returned or went; the fact says which."""
+    """What became of a provider."""
 
-    fact: Fact
+    fact: ProviderFact
 
 
 @dataclass(frozen=True, slots=True)
 class OutageChanged:
-    """An outage began, lasted ten minutes, or ended."""
+    """An outage began, was explained, lasted ten minutes, or ended."""
 
-    fact: Fact
+    fact: OutageFact
 
 
 @dataclass(frozen=True, slots=True)

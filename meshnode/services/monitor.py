@@ -13,6 +13,8 @@ from meshnode.services.status import Status
 from protocols.ids import peer_id
 
 SWEEP_EVERY_S = 1.0
+# A timer that is so late tells that the process, or the machine, stood still.
+PAUSED_AFTER_S = 2.0
 
 
 class Monitor:
@@ -42,7 +44,10 @@ class Monitor:
         codes = self._codes()
         task_status.started()
         while True:
-            await trio.sleep(SWEEP_EVERY_S)
+            due_at = trio.current_time() + SWEEP_EVERY_S
+            await trio.sleep_until(due_at)
+            if (late_s := trio.current_time() - due_at) > PAUSED_AFTER_S:
+                self._presence.paused(late_s)
             self._presence.sweep()
             self._tell_equivocations()
             if (mode_now := self._status.mode()) is not mode:

@@ -1,44 +1,41 @@
-"""Presence: says that we are there, and keeps track of who else is."""
+"""Presence: keeps track of who is there, and of how long nobody is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
-from meshnode.core.backoff import Rng
 from meshnode.core.facts import (
     Fact,
+    IsolationEnded,
+    IsolationStarted,
     OutageEnded,
-    OutageExtended,
+    OutageFact,
     OutageStarted,
-    ProviderDiscovered,
-    ProviderLost,
-    ProviderReturned,
+    ProcessPaused,
+    ProviderFact,
+    ProviderSuspected,
 )
-from meshnode.core.outage import OutageClock
+from meshnode.core.isolation import ISOLATED_AFTER_S, Isolation
+from meshnode.core.outage import OutageCause, OutageClock, cause_of
+from meshnode.core.partition import Headcount
 from meshnode.core.providers import Providers
-from meshnode.ports import Observer, TaskStatus, WallClock
+from meshnode.core.skew import Refusals
+from meshnode.core.suspicion import INTERVAL_S, REARMED_INTERVALS, Verdict
+from meshnode.ports import Observer, WallClock
 from meshnode.services.feed import Feed, OutageChanged, ProviderChanged
-from meshnode.services.publish import Publisher
-from protocols.messages import Presence as PresenceState
-from protocols.messages import PresenceUpdate, PriceUpdate, Role
+from protocols.ids import key_from_peer_id
+from protocols.messages import PresenceUpdate, PriceUpdate
 
-PROVIDER_INTERVAL_S = 5.0
-# Consumers share a budget of one message in two seconds for the whole network, so that a node's
-# work does not grow with the number of nodes.
-CONSUMER_INTERVAL_MIN_S = 60.0
-CONSUMER_INTERVAL_PER_NODE_S = 2.0
-JITTER = 0.1
-TTL_INTERVALS = 12
-# Price updates say that a provider is there, but not where: so often it says that as well.
-PRESENCE_EVERY_S = 60.0
-PAUSE_MIN_S = 0.5
-# What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace.
-EARLY_INTERVALS_S = (2.0, 8.0)
+# What was said longer ago may have been waiting behind a connection that hangs.
+IN_TOUCH_NS = 15 * 10**9
 
 
 class Presence:
-    """The tracker of providers and the outage clock, fed with what is heard and what breaks."""
+    """The tracker of providers and the outage clock, fed with what is heard and what breaks.
+
+    `wall_clock` is what messages are judged by; `skewed` tells, at a Unix time, which authors are
+    refused for their time. Everything here is synchronous: others may rely on it at once.
+    """
 
     def __init__(
         self,
@@ -49,109 +46,144 @@ class Presence:
         wall_clock: WallClock,
         *,
         own_id: str,
+        skewed: Callable[[int], Mapping[bytes, Refusals]],
     ) -> None:
         self.providers = providers
         self.outage = outage
+        self.isolation = Isolation(trio.current_time())
         self._observer = observer
         self._feed = feed
         self._wall_clock = wall_clock
         self._own_id = own_id
+        self._own_key = key_from_peer_id(own_id)
+        self._skewed = skewed
+        self._headcount: Headcount | None = None
+        self._suspected = trio.Event()
+        self._back_in_touch = trio.Event()
+
+    # --- what happens -----------------------------------------------------------------------
 
     def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         """An accepted message, our own included."""
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
+        if author == self._own_key:
+            issued_ns = now_ns  # our own clock may be wrong, but we are there
+        elif now_ns - issued_ns < IN_TOUCH_NS:
+            self._in_touch(now)
         facts = self.providers.heard(author, payload, issued_ns, now, now_ns)
-        if facts or self.outage.since_ns is not None:  # else nothing has changed, for most messages
+        if facts:  # of most messages nothing follows
             self._tell(facts)
 
     def connection_lost(self, peer_id: str) -> None:
-        """The last connection to a peer broke."""
-        self._tell(self.providers.connection_lost(peer_id, trio.current_time()))
+        """The last connection to a peer broke, and we did not close it to have fewer."""
+        self._tell(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
+
+    def dial_refused(self, peer_id: str) -> None:
+        """A fresh dial of a peer after its connection broke was refused, not just unanswered."""
+        self._tell(self.providers.doubts.dial_refused(peer_id, trio.current_time()))
+
+    def pinged(self, peer_id: str) -> None:
+        """A peer answered a ping. Only a node's answer shows that we are not cut off."""
+        if not self.providers.knows(peer_id):
+            return
+        self._in_touch(trio.current_time())
+
+    def paused(self, late_s: float) -> None:
+        """Our own process did not run for so long."""
+        now = trio.current_time()
+        self.providers.doubts.rearm(now)
+        self.isolation.paused(now, REARMED_INTERVALS * INTERVAL_S)
+        self._back_in_touch.set()
+        self._tell([ProcessPaused(late_s)])
 
     def sweep(self) -> None:
         """Let time count: silence, and the length of an outage."""
-        self._tell(self.providers.sweep(trio.current_time()))
+        now, now_ns = trio.current_time(), self._wall_clock.now_ns()
+        facts: list[Fact] = []
+        if self.isolation.check(now):
+            facts.append(IsolationStarted(self.isolation.silent_s(now)))
+        facts += self.providers.doubts.sweep(
+            now, now_ns, isolated=self.isolation.is_isolated, refused=self._skewed(now_ns)
+        )
+        self.providers.expire(now)
+        self._tell(facts)
+
+    # --- suspects ---------------------------------------------------------------------------
+
+    def suspects(self) -> Mapping[str, int]:
+        """About whom others should be asked: peer id → Unix ns of its last sign of life to us."""
+        return {record.peer_id: record.last_seen_ns for record in self.providers.doubts.suspects()}
+
+    def asked(self, peer_id: str, about: str, verdict: Verdict, seen_ns: int = 0) -> None:
+        """A peer was asked about a suspect, which it saw last at `seen_ns` (Unix time)."""
+        now = trio.current_time()
+        if verdict is Verdict.SKEWED:
+            seen_at = now - (self._wall_clock.now_ns() - seen_ns) / 1e9
+            self._tell(self.providers.doubts.refused_elsewhere(about, seen_at, seen_ns, now))
+        else:
+            self._tell(self.providers.doubts.asked(peer_id, about, verdict, now))
+
+    def nobody_to_ask(self, about: str) -> None:
+        """No peer is connected that could be asked about a suspect."""
+        self._tell(self.providers.doubts.nobody_to_ask(about, trio.current_time()))
+
+    async def wait_suspected(self) -> None:
+        """Wait until somebody becomes suspect."""
+        self._suspected = trio.Event()
+        await self._suspected.wait()
+
+    async def wait_back_in_touch(self) -> None:
+        """Wait until somebody answers again after nobody did, or we run again after a pause."""
+        self._back_in_touch = trio.Event()
+        await self._back_in_touch.wait()
+
+    # --- inside -----------------------------------------------------------------------------
 
     def _tell(self, facts: Iterable[Fact]) -> None:
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
+        is_there = self.providers.any_active
         changes = self.outage.update(
-            provider_active=bool(self.providers.active()),
+            provider_active=is_there,
             last_sign_at=self.providers.last_sign_at(),
             now=now,
             now_ns=now_ns,
+            cause=OutageCause.UNKNOWN if is_there else self._cause(now),
         )
         for fact in (*facts, *changes):
-            match fact:
-                case ProviderDiscovered() | ProviderReturned() | ProviderLost():
-                    if fact.provider_id == self._own_id:
-                        continue  # that we are there is no news to us
-                    self._feed.publish(ProviderChanged(fact))
-                case OutageStarted() | OutageExtended() | OutageEnded():
-                    self._feed.publish(OutageChanged(fact))
-                case _:
-                    pass
+            self._note(fact)
+            if isinstance(fact, ProviderFact):
+                if fact.provider_id == self._own_id:
+                    continue  # that we are there is no news to us
+                self._feed.publish(ProviderChanged(fact))
+            elif isinstance(fact, OutageFact):
+                self._feed.publish(OutageChanged(fact))
             self._observer.observe(fact)
 
+    def _in_touch(self, now: float) -> None:
+        if self.isolation.silent_s(now) >= ISOLATED_AFTER_S:
+            self._back_in_touch.set()
+        lasted_s = self.isolation.answered(now)
+        if lasted_s is not None:
+            self.providers.doubts.rearm(now)
+            self._tell([IsolationEnded(lasted_s)])
 
-class Announcer:
-    """Says by gossip that this node is there, at its role's pace, and that it leaves."""
+    def _cause(self, now: float) -> OutageCause:
+        since, split = self.outage.since, False
+        if self._headcount is not None and since is not None:
+            heard = self.providers.consumers_heard_since(since)
+            split = self._headcount.is_split(heard, now)
+        return cause_of(self.providers.states(), isolated=self.isolation.is_isolated, split=split)
 
-    def __init__(
-        self,
-        publisher: Publisher,
-        providers: Providers,
-        rng: Rng,
-        *,
-        role: Role,
-        agent: str,
-        addrs: Callable[[], tuple[str, ...]],
-        assets: Callable[[], int],
-    ) -> None:
-        self._publisher = publisher
-        self._providers = providers
-        self._rng = rng
-        self._role = role
-        self._agent = agent
-        self._addrs = addrs
-        self._assets = assets
-
-    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Announce for ever; a provider's price updates count as announcements."""
-        task_status.started()
-        for early_s in EARLY_INTERVALS_S:
-            await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
-            await trio.sleep(early_s)
-        said_at = -PRESENCE_EVERY_S
-        while True:
-            interval_s = self._interval_s()
-            now = trio.current_time()
-            spoke_at = self._publisher.spoke_at
-            silent = spoke_at is None or now - spoke_at >= interval_s * (1 - JITTER)
-            if silent or now - said_at >= PRESENCE_EVERY_S:
-                await self._publisher.say(self._update(PresenceState.ACTIVE, interval_s))
-                spoke_at = said_at = trio.current_time()
-            assert spoke_at is not None
-            jitter = 1 + JITTER * (2 * self._rng.random() - 1)
-            await trio.sleep_until(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S))
-
-    async def leave(self) -> None:
-        """Tell everybody that this node goes on purpose."""
-        await self._publisher.say(self._update(PresenceState.LEAVING, self._interval_s()))
-
-    def _interval_s(self) -> float:
-        if self._role is Role.PROVIDER:
-            return PROVIDER_INTERVAL_S
-        known = len(self._providers.present()) + 1
-        return max(CONSUMER_INTERVAL_MIN_S, known * CONSUMER_INTERVAL_PER_NODE_S)
-
-    def _update(self, state: PresenceState, interval_s: float) -> PresenceUpdate:
-        interval_ms = int(interval_s * 1000)
-        return PresenceUpdate(
-            role=self._role,
-            state=state,
-            interval_ms=interval_ms,
-            ttl_ms=interval_ms * TTL_INTERVALS,
-            addrs=self._addrs(),
-            agent=self._agent,
-            assets=self._assets(),
-        )
+    def _note(self, fact: Fact) -> None:
+        match fact:
+            case ProviderSuspected() | IsolationEnded():
+                self._suspected.set()
+            case OutageStarted() if self.outage.since is not None:
+                since = self.outage.since
+                self._headcount = Headcount(
+                    since, self.providers.heard_until(since), self.providers.consumers_count
+                )
+            case OutageEnded():
+                self._headcount = None
+            case _:
+                pass

@@ -1,15 +1,18 @@
 """Status: what this node says of itself, gathered from its parts when somebody asks."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import trio
 
 from meshnode.core.book import Book
 from meshnode.core.evidence import Evidence
 from meshnode.core.freshness import STALE_AFTER_S, data_freshness
+from meshnode.core.lifecycle import LIVE
 from meshnode.core.links import LinkRecord
 from meshnode.core.modes import Mode, mode_of
-from meshnode.core.providers import ProviderRecord, ProviderState
+from meshnode.core.own_clock import OwnClock
+from meshnode.core.provider_table import ProviderRecord
+from meshnode.core.skew import Refusals
 from meshnode.ports import ConnectedPeer, Mesh, WallClock
 from meshnode.services.persist import Persist
 from meshnode.services.presence import Presence
@@ -28,6 +31,8 @@ from protocols.status import (
 from protocols.timestamps import rfc3339
 
 PROTOCOL_VERSION = 1
+
+_LIVE = frozenset(state.value for state in LIVE)
 
 
 class Status:
@@ -49,6 +54,8 @@ class Status:
         links: Callable[[], Iterable[LinkRecord]],
         is_node: Callable[[str], bool],
         evidence: Callable[[], Sequence[Evidence]],
+        own_clock: OwnClock,
+        skewed: Callable[[int], Mapping[bytes, Refusals]],
     ) -> None:
         self._mesh = mesh
         self._book = book
@@ -63,6 +70,8 @@ class Status:
         self._links = links
         self._is_node = is_node
         self._evidence = evidence
+        self._own_clock = own_clock
+        self._skewed = skewed
         self._started_at = trio.current_time()
 
     @property
@@ -76,7 +85,7 @@ class Status:
         now_ns = self._wall_clock.now_ns()
         fresh = newest_ns is not None and now_ns - newest_ns < STALE_AFTER_S * 10**9
         return mode_of(
-            provider_active=bool(self._presence.providers.active()),
+            provider_active=self._presence.providers.any_active,
             data_fresh=fresh,
             store_works=self._persist.works,
         )
@@ -84,15 +93,18 @@ class Status:
     def warnings(self) -> tuple[StatusWarning, ...]:
         """The warnings in force."""
         found = []
-        if not self._presence.providers.active():
+        if not self._presence.providers.any_active:
             found.append(
                 StatusWarning("NO_PROVIDERS", "No live data sources - serving cached data")
             )
         if self._presence.outage.is_extended:
             minutes = self._offline_minutes()
             found.append(StatusWarning("EXTENDED_OFFLINE", f"Offline for {minutes} minutes"))
+        if self._presence.isolation.is_isolated:
+            found.append(StatusWarning("ISOLATED", "No peer answers: this node may be cut off"))
         newest_ns = self._book.newest_ns
         now_ns = self._wall_clock.now_ns()
+        found += self._clock_warnings(now_ns)
         if newest_ns is not None and now_ns - newest_ns >= STALE_AFTER_S * 10**9:
             age = data_freshness(newest_ns, now_ns).text
             found.append(StatusWarning("STALE_DATA", f"The newest price was said {age}"))
@@ -114,6 +126,21 @@ class Status:
                 StatusWarning("OPEN_NETWORK", "No allowlist: anybody may publish prices here")
             )
         return tuple(found)
+
+    def _clock_warnings(self, now_ns: int) -> Iterator[StatusWarning]:
+        if ahead_ns := self._own_clock.ahead_ns:
+            seconds, where = round(abs(ahead_ns) / 1e9), "ahead of" if ahead_ns > 0 else "behind"
+            yield StatusWarning(
+                "CLOCK_SKEW", f"This node's clock is {seconds} s {where} its peers': set it by NTP"
+            )
+        refused = self._skewed(self._own_clock.corrected_ns(now_ns)).items()
+        lasting = {peer_id(key) for key, refusals in refused if refusals.is_lasting}
+        skewed = sorted(lasting | self._presence.providers.skewed())
+        if skewed:
+            others = f" and {len(skewed) - 1} more" if len(skewed) > 1 else ""
+            yield StatusWarning(
+                "CLOCK_SKEW", f"{skewed[0]}{others} is refused for its time: its clock is wrong"
+            )
 
     def connected(self) -> tuple[ConnectedPeer, ...]:
         """The nodes connected, without those who only ask."""
@@ -141,7 +168,8 @@ class Status:
     def outage(self) -> Outage | None:
         """Since when there is no provider, or None while one is there."""
         since_ns = self._presence.outage.since_ns
-        return None if since_ns is None else Outage(rfc3339(since_ns), "unknown")
+        cause = self._presence.outage.cause.value
+        return None if since_ns is None else Outage(rfc3339(since_ns), cause)
 
     def provider(self, record: ProviderRecord, *, asker: str | None = None) -> ProviderStatus:
         """One provider as we see it, its distance on ways that don't lead through the asker."""
@@ -171,10 +199,9 @@ class Status:
                 "uptime_s": self.uptime_s,
                 "time": rfc3339(now_ns),
                 "mode": self.mode().value,
-                "active_providers": tuple(
-                    p for p in known if p.state == ProviderState.ACTIVE.value
-                ),
+                "active_providers": tuple(p for p in known if p.state in _LIVE),
                 "known_providers": tuple(known),
+                "providers_seen": dict(self._presence.providers.counts()),
                 "connected_peers": len(connected),
                 "total_network_size": self._topology.size(),
                 "peers": tuple(

@@ -15,7 +15,8 @@ from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import ConnectedPeer, Mesh, TaskStatus
 from meshnode.services import ask
 from meshnode.services.presence import Presence
-from protocols.errors import ProtocolError
+from protocols.errors import Malformed, ProtocolError
+from protocols.ids import key_from_peer_id
 from protocols.status import StatusReply
 
 KEYS = ("node_id", "network", "active_providers", "peers")
@@ -77,13 +78,15 @@ class Topology:
         that we never heard ourselves.
         """
         providers = self._presence.providers
-        nodes = {self._mesh.peer_id, *providers.present()}
+        own_id = self._mesh.peer_id
         fresh_from = trio.current_time() - EXPIRY_S
-        for neighbour, (told_at, listed) in self._neighbours.items():
-            nodes.add(neighbour)
+        told = set(self._neighbours)
+        for told_at, listed in self._neighbours.values():
             if told_at >= fresh_from:
-                nodes.update(peer for peer in listed if not providers.knows(peer))
-        return len(nodes)
+                told |= listed
+        # Of those whom we hear ourselves, our own judgement counts.
+        unheard = sum(peer != own_id and not providers.knows(peer) for peer in told)
+        return providers.present_count + (not providers.is_present(own_id)) + unheard
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -139,6 +142,15 @@ class Topology:
         now = trio.current_time()
         told = (reply["active_providers"] or ()), (reply["peers"] or ())[:PEERS_READ_MAX]
         self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, now)
-        self._neighbours[peer] = now, frozenset(one.node_id for one in told[1])
-        for one in told[1]:
+        nodes = [one for one in told[1] if _is_node_id(one.node_id)]
+        self._neighbours[peer] = now, frozenset(one.node_id for one in nodes)
+        for one in nodes:
             self._addresses.told(one.node_id, one.addrs, Origin.HEARSAY)
+
+
+def _is_node_id(text: str) -> bool:
+    try:
+        key_from_peer_id(text)
+    except Malformed:
+        return False
+    return True

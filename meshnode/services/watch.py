@@ -10,17 +10,13 @@ import trio
 from meshnode.core.book import Book
 from meshnode.core.facts import (
     OutageEnded,
-    OutageExtended,
-    OutageStarted,
-    ProviderDiscovered,
-    ProviderLost,
-    ProviderReturned,
     QueryAnswered,
 )
 from meshnode.core.ratelimit import QueryLimiter
 from meshnode.core.report import best_answer, price_answer
 from meshnode.errors import StreamBroken
 from meshnode.ports import Observer, Stream, WallClock
+from meshnode.services.changes import provider_change
 from meshnode.services.feed import (
     Feed,
     FeedEvent,
@@ -165,25 +161,17 @@ class Watch:
         match event:
             case PricesChanged():
                 yield from _price_events(self._changed_prices(event, assets))
-            case ProviderChanged(fact=ProviderDiscovered(provider_id=peer)):
-                yield self._provider(peer, {"change": "new"})
-            case ProviderChanged(fact=ProviderReturned(provider_id=peer, gone_s=gone_s)):
-                yield self._provider(peer, {"change": "returned", "gone_s": int(gone_s)})
-            case ProviderChanged(
-                fact=ProviderLost(provider_id=peer, cause=cause, silent_s=silent_s)
-            ):
-                fields = {"change": "lost", "cause": cause, "silent_s": int(silent_s)}
-                yield self._provider(peer, fields)
+            case ProviderChanged(fact=fact):
+                peer, change = provider_change(fact)
+                yield self._provider(peer, change)
             case OutageChanged(fact=OutageEnded(offline_s=offline_s)):
                 yield "outage", {"active": False, "offline_s": int(offline_s)}
-            case OutageChanged(fact=OutageStarted() | OutageExtended()):
+            case OutageChanged():
                 yield from self._outage()
             case ModeChanged(mode=mode):
                 yield "mode", {"mode": mode.value}
             case WarningsChanged():
                 yield "warning", {"warnings": self._status.warnings()}
-            case _:
-                pass
 
     def _changed_prices(
         self, event: PricesChanged, assets: frozenset[str] | None
@@ -201,10 +189,9 @@ class Watch:
             yield asset, price_answer(stored, now_ns, active=active, is_proven=is_proven)
 
     def _provider(self, peer: str, change: Fields) -> tuple[str, Fields]:
-        for record in self._presence.providers.records().values():
-            if record.peer_id == peer:
-                return "provider", {**self._status.provider(record).to_map(), **change}
-        return "provider", {"provider_id": peer, **change}
+        record = self._presence.providers.find(peer)
+        known = {"provider_id": peer} if record is None else self._status.provider(record).to_map()
+        return "provider", {**known, **change}
 
     def _outage(self) -> Iterator[tuple[str, Fields]]:
         outage = self._status.outage()

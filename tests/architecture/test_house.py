@@ -23,6 +23,7 @@ HOMES = {
     "pydantic_settings": ("meshnode/config.py",),
     "cyclopts": ("meshnode/cli",),
     "rich": ("meshnode/cli",),
+    "zeroconf": ("meshnode/adapters/mdns.py",),
     "msgpack": ("protocols",),
 }
 # Everything else gets its time as an argument, from trio, or from a WallClock.

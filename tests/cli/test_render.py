@@ -1,11 +1,13 @@
 import io
+from typing import Any
 
+import pytest
 from rich.console import RenderableType
 
+from meshnode.cli.durations import duration
 from meshnode.cli.proofs import Proof
 from meshnode.cli.render import (
     console_on,
-    duration,
     event_line,
     prices_table,
     proofs_table,
@@ -175,6 +177,51 @@ def test_warnings_of_an_event_are_their_codes() -> None:
     warnings = [{"code": "NO_PROVIDERS", "message": "x"}, {"code": "STALE_DATA", "message": "y"}]
     event = WatchEvent("warning", NOON, {"warnings": warnings})
     assert event_line(event) == f"{NOON} warning warnings=NO_PROVIDERS,STALE_DATA"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"change": "present", "state": "suspect"}, "is suspect"),
+        ({"change": "new"}, "is new, and active"),
+        ({"change": "returned", "gone_s": 65}, "is back after 1 min 5 s"),
+        (
+            {"change": "suspected", "cause": "connection", "silent_s": 2},
+            "may be gone: its connection broke, silent for 2 s; others are asked",
+        ),
+        ({"change": "cleared", "was": "skewed"}, "is active after all, it was skewed"),
+        (
+            {"change": "lost", "cause": "silence", "silent_s": 30},
+            "is gone: it says nothing, silent for 30 s",
+        ),
+        ({"change": "lost", "cause": "leaving", "silent_s": 0}, "has left"),
+        ({"change": "flapping", "held_s": 60}, "comes and goes; it does not count for 1 min"),
+    ],
+)
+def test_what_became_of_a_provider_is_said_in_words(fields: dict[str, Any], words: str) -> None:
+    event = WatchEvent("provider", NOON, {"provider_id": PEER, **fields, "missed": 1})
+    assert event_line(event) == f"{NOON} provider {PEER} {words} missed=1"
+
+
+def test_a_change_without_words_is_told_by_its_fields() -> None:
+    event = WatchEvent("provider", NOON, {"change": "promoted"})
+    assert event_line(event) == f"{NOON} provider change=promoted"
+
+
+def test_hostile_words_stay_on_their_line() -> None:
+    fields = {"provider_id": 7, "change": "lost", "cause": "x y", "silent_s": None}
+    assert event_line(WatchEvent("provider", NOON, fields)).isprintable()
+
+
+def test_an_outage_is_said_in_words() -> None:
+    fields = {"active": True, "since": NOON, "cause": "partition", "offline_s": 660}
+    line = event_line(WatchEvent("outage", NOON, {**fields, "extended": True}))
+    assert line == (
+        f"{NOON} outage no provider for more than ten minutes: the network is split, "
+        f"11 min so far since={NOON}"
+    )
+    over = WatchEvent("outage", NOON, {"active": False, "offline_s": 61})
+    assert event_line(over) == f"{NOON} outage over: a provider is there again after 1 min 1 s"
 
 
 def test_durations_have_two_units_at_most() -> None:

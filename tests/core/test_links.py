@@ -4,6 +4,7 @@ import pytest
 
 from meshnode.core.links import (
     ERROR_CHARS_MAX,
+    RECONNECTIONS_KEPT,
     TRANSITIONS,
     LinkEvent,
     LinkKind,
@@ -68,3 +69,43 @@ def test_an_error_is_one_line_of_bounded_length(kind: LinkKind) -> None:
 def test_every_event_is_defined_in_every_state() -> None:
     assert set(TRANSITIONS) == set(LinkState)
     assert all(set(row) == set(LinkEvent) for row in TRANSITIONS.values())
+
+
+S = 10**9
+
+
+def test_a_link_tells_how_much_of_the_time_it_worked_and_how_long_it_took_to_come_back() -> None:
+    link = LinkRecord("peer", "bob")
+    assert link.uptime_percent(0) is None
+    link.dialling(0)
+    link.opened(10 * S)
+    assert (link.reconnects, link.reconnect_last_s, link.reconnect_median_s) == (0, None, None)
+    for lost_s, back_s in ((20, 22), (30, 38), (50, 54)):
+        link.closed(lost_s * S)
+        link.dialling((lost_s + 1) * S)
+        link.failed("refused", (lost_s + 1) * S)
+        link.opened(back_s * S)
+    link.opened(90 * S)  # works still
+    assert (link.reconnects, link.reconnect_last_s, link.reconnect_median_s) == (3, 4, 4)
+    assert link.uptime_percent(100 * S) == 100 - 10 - 2 - 8 - 4
+
+
+def test_a_wall_clock_set_back_counts_nothing() -> None:
+    link = LinkRecord("peer", "bob")
+    link.opened(100 * S)
+    link.closed(50 * S)
+    link.opened(60 * S)
+    assert link.uptime_percent(70 * S) == 50
+    assert link.reconnect_last_s == 10
+
+
+def test_the_median_is_of_the_last_reconnections() -> None:
+    link = LinkRecord("peer", "bob")
+    link.opened(0)
+    now_s = 0
+    for took_s in [100] * 10 + [1] * RECONNECTIONS_KEPT:
+        link.closed(now_s * S)
+        now_s += took_s
+        link.opened(now_s * S)
+    assert link.reconnect_median_s == 1
+    assert link.reconnects == 10 + RECONNECTIONS_KEPT

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from meshnode.core.book import AUTHOR_SILENT_NS, Applied, Book
-from meshnode.core.outbox import Outbox
-from meshnode.core.records import Batch, EnvelopeKey, Mark, StoredQuote
+from meshnode.core.outbox import OTHERS_WAITING_MAX, Outbox
+from meshnode.core.records import Batch, EnvelopeKey, KnownAddr, KnownNode, Mark, StoredQuote
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from protocols.messages import Message, PriceUpdate
@@ -215,3 +215,44 @@ def test_the_forgotten_that_wait_are_bounded_and_the_rest_counted(
         outbox.forget(author)
     assert outbox.take().forgotten == (ALICE, BOB)
     assert outbox.forgotten_dropped == 1
+
+
+def test_what_is_remembered_of_others_is_taken_once_the_newest_of_each() -> None:
+    outbox = Outbox()
+    outbox.put_others([KnownNode(b"alice", 1)], [b"bob"], last_sign_ns=5)
+    outbox.put_others([KnownNode(b"alice", 2), KnownNode(b"bob", 3)], last_sign_ns=4)
+    outbox.put_others(addrs=[KnownAddr(b"alice", "/a", None, 0)])
+    outbox.put_others(addrs_gone=[(b"alice", "/a")])
+    assert len(outbox) == 4
+    batch = outbox.take()
+    assert batch.nodes == (KnownNode(b"alice", 2), KnownNode(b"bob", 3))
+    assert (batch.nodes_gone, batch.addrs) == ((), ())
+    assert batch.addrs_gone == ((b"alice", "/a"),)
+    assert batch.last_sign_ns == 4
+    assert not outbox.take()
+
+
+def test_others_that_were_not_committed_are_put_behind_what_came_since() -> None:
+    outbox = Outbox()
+    outbox.put_others(
+        [KnownNode(b"alice", 1), KnownNode(b"bob", 1)],
+        addrs=[KnownAddr(b"alice", "/a", None, 0), KnownAddr(b"alice", "/b", None, 0)],
+        last_sign_ns=5,
+    )
+    failed = outbox.take()
+    outbox.put_others([KnownNode(b"alice", 2)], addrs_gone=[(b"alice", "/a")])
+    outbox.give_back(failed)
+    batch = outbox.take()
+    assert set(batch.nodes) == {KnownNode(b"alice", 2), KnownNode(b"bob", 1)}
+    assert batch.addrs == (KnownAddr(b"alice", "/b", None, 0),)
+    assert (batch.addrs_gone, batch.last_sign_ns) == (((b"alice", "/a"),), 5)
+    outbox.put_others(last_sign_ns=7)
+    outbox.give_back(failed)
+    assert outbox.take().last_sign_ns == 7
+
+
+def test_others_wait_within_bounds() -> None:
+    outbox = Outbox()
+    outbox.put_others(KnownNode(str(n).encode(), n) for n in range(OTHERS_WAITING_MAX + 3))
+    assert outbox.others_dropped == 3
+    assert outbox.take().nodes[0].last_seen_ns == 3

@@ -1,257 +1,209 @@
-"""Who provides, and is it there: every transition of a provider, and the bounds of memory."""
-
-from collections.abc import Callable
+"""Who provides: discovered, lost and back; signs of life; and who consumes."""
 
 import pytest
 
-from meshnode.core import providers as providers_module
-from meshnode.core.facts import Fact, ProviderDiscovered, ProviderLost, ProviderReturned
-from meshnode.core.providers import (
-    CONSUMER_INTERVALS,
-    SILENCE_S,
-    Providers,
-    ProviderState,
+from meshnode.core.consumers import CONSUMER_INTERVALS
+from meshnode.core.facts import (
+    ProviderDiscovered,
+    ProviderLost,
+    ProviderReturned,
 )
-from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
-from simulations.clock import START_NS
-from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence, quote
-
-PRICES = PriceUpdate((quote(),))
-HERE = presence(assets=7)
-LEAVING = presence(state=Presence.LEAVING)
-CONSUMES = presence(Role.CONSUMER, interval_s=60)
-GOES = presence(Role.CONSUMER, Presence.LEAVING, interval_s=60)
-
-
-def wall(now: float) -> int:
-    return START_NS + round(now * NS_PER_S)
-
-
-def hear(
-    providers: Providers,
-    payload: PriceUpdate | PresenceUpdate,
-    now: float,
-    *,
-    by: bytes = key_of(ALICE),
-    late_s: float = 0,
-) -> list[Fact]:
-    return providers.heard(by, payload, wall(now - late_s), now, wall(now))
+from meshnode.core.lifecycle import ProviderState
+from protocols.messages import PresenceUpdate, PriceUpdate
+from tests.cast import ALICE, BOB, CAROL, id_of, key_of
+from tests.core.bobs_view import (
+    ACTIVE,
+    CONSUMES,
+    GOES,
+    HERE,
+    LEAVING,
+    LEFT,
+    OFFLINE,
+    PRICES,
+    Bob,
+    Loss,
+    by_connection,
+    by_silence,
+    wall,
+)
 
 
-def state_of(providers: Providers, author: bytes = key_of(ALICE)) -> ProviderState:
-    return providers.records()[author].state
+@pytest.fixture
+def bob() -> Bob:
+    return Bob()
 
 
 # --- discovered -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("payload", [PRICES, HERE])
-def test_whoever_provides_is_discovered_once(payload: PriceUpdate | PresenceUpdate) -> None:
-    providers = Providers()
-    assert hear(providers, payload, 10) == [ProviderDiscovered(id_of(ALICE))]
-    assert hear(providers, payload, 15) == []
-    assert providers.active() == {key_of(ALICE)}
-    assert providers.present() == {id_of(ALICE)}
+def test_whoever_provides_is_discovered_once(
+    bob: Bob, payload: PriceUpdate | PresenceUpdate
+) -> None:
+    assert bob.hears(10, payload) == [ProviderDiscovered(id_of(ALICE))]
+    assert bob.hears(15, payload) == []
+    assert bob.providers.active() == {key_of(ALICE)}
+    assert bob.providers.present() == {id_of(ALICE)}
+    assert bob.providers.counts() == {"discovered": 1, "returned": 0, "lost": 0}
 
 
-def test_a_provider_says_of_how_many_assets_prices_alone_do_not() -> None:
-    providers = Providers()
-    hear(providers, PRICES, 1)
-    assert providers.records()[key_of(ALICE)].assets_said is None
-    hear(providers, HERE, 2)
-    hear(providers, PRICES, 3)
-    assert providers.records()[key_of(ALICE)].assets_said == 7
+def test_a_provider_says_of_how_many_assets_prices_alone_do_not(bob: Bob) -> None:
+    bob.hears(1, PRICES)
+    assert bob.providers.records()[key_of(ALICE)].assets_said is None
+    bob.hears(2, HERE)
+    bob.hears(3, PRICES)
+    assert bob.providers.records()[key_of(ALICE)].assets_said == 7
 
 
-def test_a_stranger_that_leaves_was_never_there() -> None:
-    providers = Providers()
-    assert hear(providers, LEAVING, 1) == []
-    assert hear(providers, GOES, 1, by=key_of(BOB)) == []
-    assert not providers.records()
-    assert not providers.present()
+def test_a_stranger_that_leaves_was_never_there(bob: Bob) -> None:
+    assert bob.hears(1, LEAVING) == []
+    assert bob.hears(1, GOES, by=key_of(BOB)) == []
+    assert not bob.providers.records()
+    assert not bob.providers.present()
 
 
-# --- lost and returned ----------------------------------------------------------------------
+def test_an_old_word_of_a_stranger_discovers_nobody(bob: Bob) -> None:
+    assert bob.hears(100, late_s=15) == []
+    assert not bob.providers.records()
 
-Loss = Callable[[Providers, float], list[Fact]]
 
-LOSSES: dict[str, Loss] = {
-    "silence": lambda providers, now: providers.sweep(now),
-    "connection": lambda providers, now: providers.connection_lost(id_of(ALICE), now),
-    "leaving": lambda providers, now: hear(providers, LEAVING, now),
-    "consuming": lambda providers, now: hear(providers, CONSUMES, now),
-}
+# --- leaving and returning ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("loss", "cause", "state", "silent_s"),
+    ("loss", "cause", "state", "last_sign"),
     [
-        ("silence", "silence", ProviderState.OFFLINE, 60),
-        ("connection", "connection", ProviderState.OFFLINE, 60),
-        ("leaving", "leaving", ProviderState.LEFT, 0),  # its last word is a sign of life
-        ("consuming", "leaving", ProviderState.LEFT, 0),
+        (by_silence, "silence", OFFLINE, 100),
+        (by_connection, "connection", OFFLINE, 100),
+        (lambda bob, now: bob.hears(now, LEAVING), "leaving", LEFT, 160),  # its last word counts
+        (lambda bob, now: bob.hears(now, CONSUMES), "leaving", LEFT, 100),
     ],
 )
-def test_a_provider_is_lost_once_and_returns_with_how_long_it_was_gone(
-    loss: str, cause: str, state: ProviderState, silent_s: float
+def test_a_provider_is_lost_once_and_returns_by_its_second_message(
+    bob: Bob, loss: Loss, cause: str, state: ProviderState, last_sign: float
 ) -> None:
-    providers = Providers()
-    hear(providers, HERE, 100)
-    assert LOSSES[loss](providers, 160) == [ProviderLost(id_of(ALICE), cause, silent_s)]
-    assert LOSSES[loss](providers, 161) == []
-    assert state_of(providers) is state
-    assert not providers.active()
-    assert hear(providers, PRICES, 200) == [ProviderReturned(id_of(ALICE), 40)]
-    assert hear(providers, PRICES, 201) == []
-    assert state_of(providers) is ProviderState.ACTIVE
+    bob.hears(100)
+    assert loss(bob, 160) == [ProviderLost(id_of(ALICE), cause, 160 - last_sign)]
+    assert loss(bob, 161) == []
+    assert bob.state is state
+    assert not bob.providers.active()
+    assert bob.hears(200, PRICES) == []
+    assert bob.state is state
+    assert bob.hears(201, PRICES) == [ProviderReturned(id_of(ALICE), 201 - last_sign)]
+    assert bob.hears(202, PRICES) == []
+    assert bob.state is ACTIVE
+    assert bob.providers.counts() == {"discovered": 1, "returned": 1, "lost": 1}
 
 
-def test_silence_counts_from_sixty_seconds_and_from_the_last_message() -> None:
-    providers = Providers()
-    hear(providers, HERE, 0)
-    hear(providers, PRICES, 30)
-    assert providers.sweep(30 + SILENCE_S - 0.001) == []
-    assert providers.sweep(30 + SILENCE_S) == [ProviderLost(id_of(ALICE), "silence", SILENCE_S)]
+def test_two_messages_far_apart_bring_nobody_back(bob: Bob) -> None:
+    bob.hears(100)
+    by_connection(bob, 101)
+    assert bob.hears(110) == []
+    assert bob.hears(130) == []
+    assert bob.hears(135) == [ProviderReturned(id_of(ALICE), 35)]
 
 
-def test_only_the_silent_one_is_lost() -> None:
-    providers = Providers()
-    hear(providers, HERE, 0)
-    hear(providers, HERE, 50, by=key_of(BOB))
-    (lost,) = providers.sweep(60)
-    assert isinstance(lost, ProviderLost)
-    assert lost.provider_id == id_of(ALICE)
-    assert providers.active() == {key_of(BOB)}
+@pytest.mark.parametrize("payload", [PRICES, HERE])
+def test_what_was_said_before_the_loss_and_comes_late_brings_nobody_back(
+    bob: Bob, payload: PriceUpdate | PresenceUpdate
+) -> None:
+    bob.hears(10, PRICES)
+    by_connection(bob, 20)
+    for late_s in (1.6, 1.5, 1.4):
+        assert bob.hears(21, payload, late_s=late_s) == []
+    assert not bob.providers.active()
+    bob.hears(22, payload, late_s=0.5)
+    assert bob.hears(22, payload, late_s=0.4) == [ProviderReturned(id_of(ALICE), 12)]
 
 
-def test_a_connection_to_who_is_no_provider_tells_nothing() -> None:
-    providers = Providers()
-    hear(providers, CONSUMES, 0)
-    assert providers.connection_lost(id_of(ALICE), 1) == []
-    assert providers.connection_lost(id_of(BOB), 1) == []
-    assert providers.present() == {id_of(ALICE)}
+def test_prices_overtaken_by_the_word_of_leaving_bring_nobody_back(bob: Bob) -> None:
+    # Alice's clock is a little ahead, so what she says seems to be said when it arrives.
+    bob.hears(10, late_s=-0.4)
+    bob.hears(20, LEAVING, late_s=-0.4)
+    for late_s in (-0.3, -0.31):
+        assert bob.hears(20.05, PRICES, late_s=late_s + 0.05) == []
+    assert bob.state is LEFT
 
 
-def test_a_provider_from_before_a_restart_is_known_and_returns() -> None:
-    providers = Providers()
-    providers.remember(key_of(ALICE), wall(-90), now=10, now_ns=wall(10))
-    assert state_of(providers) is ProviderState.OFFLINE
-    assert providers.last_sign_ns() == wall(-90)
-    assert providers.sweep(1000) == []
-    assert hear(providers, PRICES, 20) == [ProviderReturned(id_of(ALICE), 110)]
+def test_leaving_is_never_suspect(bob: Bob) -> None:
+    bob.hears(100)
+    bob.hears(101, LEAVING)
+    assert bob.loses_connection(101.1) == []
+    assert bob.sweeps(500) == []
+    assert bob.state is LEFT
 
 
-def test_one_remembered_from_the_future_was_there_just_now() -> None:
-    providers = Providers()
-    providers.remember(key_of(ALICE), wall(500), now=10, now_ns=wall(10))
-    assert hear(providers, PRICES, 20) == [ProviderReturned(id_of(ALICE), 10)]
+def test_the_word_of_leaving_may_come_behind_the_connection_s_end(bob: Bob) -> None:
+    bob.hears(100)
+    bob.loses_connection(101)
+    assert bob.hears(101.1, LEAVING) == [ProviderLost(id_of(ALICE), "leaving", 0)]
+    assert bob.state is LEFT
 
 
 # --- signs of life --------------------------------------------------------------------------
 
 
-def test_the_last_sign_of_life_is_when_it_was_given_not_when_it_arrived() -> None:
-    providers = Providers()
+def test_the_last_sign_of_life_is_when_it_was_given_not_when_it_arrived(bob: Bob) -> None:
+    providers = bob.providers
     assert providers.last_sign_at() is providers.last_sign_ns() is None
-    hear(providers, PRICES, 100, late_s=20)
-    assert (providers.last_sign_at(), providers.last_sign_ns()) == (80, wall(80))
-    hear(providers, PRICES, 101, late_s=30)  # a late one takes nothing back
-    assert (providers.last_sign_at(), providers.last_sign_ns()) == (80, wall(80))
-    hear(providers, PRICES, 102, late_s=-9)  # nor does a clock that is ahead gain anything
+    bob.hears(100, PRICES, late_s=10)
+    assert (providers.last_sign_at(), providers.last_sign_ns()) == (90, wall(90))
+    bob.hears(101, PRICES, late_s=12)  # a late one takes nothing back
+    assert (providers.last_sign_at(), providers.last_sign_ns()) == (90, wall(90))
+    bob.hears(102, PRICES, late_s=-9)  # nor does a clock that is ahead gain anything
     assert (providers.last_sign_at(), providers.last_sign_ns()) == (102, wall(102))
-    hear(providers, LEAVING, 103)
+    bob.hears(103, LEAVING)
     assert (providers.last_sign_at(), providers.last_sign_ns()) == (103, wall(103))
-    hear(providers, CONSUMES, 163)  # it lives, but no more as a provider
+    bob.hears(163, CONSUMES)  # it lives, but no more as a provider
     assert (providers.last_sign_at(), providers.last_sign_ns()) == (103, wall(103))
+
+
+@pytest.mark.parametrize("lag_s", [-5, 5])
+def test_a_clock_five_seconds_off_is_learned_and_never_suspect(bob: Bob, lag_s: float) -> None:
+    for now in range(0, 600, 5):
+        assert bob.sweeps(now) == []
+        bob.hears(now, late_s=lag_s)
+    assert bob.providers.records()[key_of(ALICE)].lag_s == pytest.approx(lag_s, abs=0.1)
+    assert bob.sweeps(595 + 14) == []
+    assert bob.sweeps(595 + 15.1) != []
 
 
 # --- consumers ------------------------------------------------------------------------------
 
 
-def test_a_consumer_is_present_for_so_many_of_its_intervals() -> None:
-    providers = Providers()
-    hear(providers, CONSUMES, 0)
+def test_a_consumer_is_present_for_so_many_of_its_intervals(bob: Bob) -> None:
+    bob.hears(0, CONSUMES)
     until = CONSUMER_INTERVALS * 60
-    providers.sweep(until - 0.1)
-    assert providers.present() == {id_of(ALICE)}
-    providers.sweep(until)
-    assert providers.present() == frozenset()
+    bob.sweeps(until - 0.1)
+    assert bob.providers.present() == {id_of(ALICE)}
+    bob.sweeps(until)
+    assert bob.providers.present() == frozenset()
 
 
-def test_a_consumer_leaves_and_nobody_is_present_for_ever() -> None:
-    providers = Providers()
-    hear(providers, CONSUMES, 0)
-    hear(providers, GOES, 1)
-    assert providers.present() == frozenset()
-    hear(providers, presence(Role.CONSUMER, interval_s=10**12), 0)
-    providers.sweep(CONSUMER_INTERVALS * 24 * 3600)
-    assert providers.present() == frozenset()
+def test_a_consumer_that_turns_provider_is_counted_once(bob: Bob) -> None:
+    bob.hears(0, CONSUMES)
+    assert bob.hears(1, PRICES) == [ProviderDiscovered(id_of(ALICE))]
+    assert bob.providers.present() == {id_of(ALICE)}
+    assert bob.providers.present_count == 1
+    by_connection(bob, 2)
+    assert bob.providers.present() == frozenset()
 
 
-def test_a_consumer_that_turns_provider_is_counted_once() -> None:
-    providers = Providers()
-    hear(providers, CONSUMES, 0)
-    assert hear(providers, PRICES, 1) == [ProviderDiscovered(id_of(ALICE))]
-    assert providers.present() == {id_of(ALICE)}
-    providers.connection_lost(id_of(ALICE), 2)
-    assert providers.present() == frozenset()
+def test_a_provider_that_turns_consumer_is_present_but_provides_no_more(bob: Bob) -> None:
+    bob.hears(0, PRICES)
+    bob.hears(1, CONSUMES)
+    assert not bob.providers.active()
+    assert bob.providers.present() == {id_of(ALICE)}
+    bob.hears(2, PRICES)
+    bob.hears(3, PRICES)
+    assert bob.providers.present_count == 1
 
 
-def test_a_provider_that_turns_consumer_is_present_but_provides_no_more() -> None:
-    providers = Providers()
-    hear(providers, PRICES, 0)
-    hear(providers, CONSUMES, 1)
-    assert not providers.active()
-    assert providers.present() == {id_of(ALICE)}
-
-
-def test_whoever_ever_spoke_is_known_as_a_node_an_asker_is_not() -> None:
-    providers = Providers()
-    hear(providers, PRICES, 0)
-    hear(providers, CONSUMES, 0, by=key_of(BOB))
-    providers.connection_lost(id_of(ALICE), 1)
-    assert providers.knows(id_of(ALICE))
-    assert providers.knows(id_of(BOB))
-    assert not providers.knows(id_of(CAROL))
-    assert not providers.knows("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N")  # an RSA key
-
-
-# --- bounds ---------------------------------------------------------------------------------
-
-
-def author(number: int) -> bytes:
-    return number.to_bytes(32, "big")
-
-
-def test_the_provider_gone_longest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers_module, "PROVIDERS_MAX", 3)
-    providers = Providers()
-    for number in (1, 2, 3):
-        hear(providers, HERE, number, by=author(number))
-    providers.connection_lost(providers.records()[author(2)].peer_id, 4)
-    hear(providers, HERE, 5, by=author(4))
-    assert set(providers.records()) == {author(1), author(3), author(4)}  # 2 was not there
-    hear(providers, HERE, 6, by=author(5))
-    assert set(providers.records()) == {author(3), author(4), author(5)}  # 1 spoke longest ago
-    hear(providers, HERE, 7, by=author(3))
-    assert len(providers.records()) == 3
-
-
-def test_the_consumer_that_is_over_first_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(providers_module, "CONSUMERS_MAX", 2)
-    providers = Providers()
-    for now, who in enumerate((ALICE, BOB, ALICE, CAROL)):
-        hear(providers, CONSUMES, now, by=key_of(who))
-    assert providers.present() == {id_of(ALICE), id_of(CAROL)}
-
-
-@pytest.mark.parametrize("payload", [PRICES, HERE])
-def test_what_was_said_before_the_loss_and_comes_late_brings_nobody_back(
-    payload: PriceUpdate | PresenceUpdate,
-) -> None:
-    providers = Providers()
-    hear(providers, PRICES, 10)
-    providers.connection_lost(id_of(ALICE), 20)
-    assert hear(providers, payload, 21, late_s=1.5) == []
-    assert providers.active() == frozenset()
-    assert hear(providers, payload, 22, late_s=0.5) == [ProviderReturned(id_of(ALICE), 2)]
+def test_whoever_ever_spoke_is_known_as_a_node_an_asker_is_not(bob: Bob) -> None:
+    bob.hears(0, PRICES)
+    bob.hears(0, CONSUMES, by=key_of(BOB))
+    by_connection(bob, 1)
+    assert bob.providers.knows(id_of(ALICE))
+    assert bob.providers.knows(id_of(BOB))
+    assert not bob.providers.knows(id_of(CAROL))
+    assert not bob.providers.knows("QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N")  # an RSA key

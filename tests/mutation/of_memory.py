@@ -5,14 +5,12 @@ from tests.mutation.mutation import Mutation
 NAMES = "meshnode/core/names.py"
 BOOK = "meshnode/core/book.py"
 OUTBOX = "meshnode/core/outbox.py"
-PROVIDERS = "meshnode/core/providers.py"
 FRESHNESS = "meshnode/core/freshness.py"
 OUTAGE = "meshnode/core/outage.py"
 
 _NAMES = "tests/core/test_names.py"
 _BOOK = "tests/core/test_book.py"
 _OUTBOX = "tests/core/test_outbox.py"
-_PROVIDERS = "tests/core/test_providers.py"
 
 WINDOWS = (
     Mutation(
@@ -274,34 +272,6 @@ WAITING = (
 )
 
 PRESENCE = (
-    Mutation(
-        "providers are bounded",
-        PROVIDERS,
-        "if len(self._records) >= PROVIDERS_MAX:",
-        "if False:",
-        (f"{_PROVIDERS}::test_the_provider_gone_longest_makes_room",),
-    ),
-    Mutation(
-        "consumers are bounded",
-        PROVIDERS,
-        "if len(self._consumers) >= CONSUMERS_MAX:",
-        "if False:",
-        (f"{_PROVIDERS}::test_the_consumer_that_is_over_first_makes_room",),
-    ),
-    Mutation(
-        "a consumer's own interval does not make it immortal",
-        PROVIDERS,
-        "interval_s = min(payload.interval_ms / 1000, 24 * 3600)",
-        "interval_s = payload.interval_ms / 1000",
-        (f"{_PROVIDERS}::test_a_consumer_leaves_and_nobody_is_present_for_ever",),
-    ),
-    Mutation(
-        "nobody was seen in the future",
-        PROVIDERS,
-        "said_ns = min(issued_ns, now_ns)",
-        "said_ns = issued_ns",
-        (_PROVIDERS,),
-    ),
     Mutation(
         "a wall clock that jumps changes no outage",
         OUTAGE,

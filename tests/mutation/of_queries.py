@@ -261,7 +261,7 @@ BELIEFS = (
     ),
     Mutation(
         "records of connections are bounded",
-        CONNECTIONS,
+        "meshnode/core/link_table.py",
         "if len(self._links) > LINKS_MAX:",
         "if False:",
         ("tests/services/test_connections.py::test_askers_are_no_links_and_records_are_bounded",),

@@ -300,14 +300,14 @@ CLOCKS = (
     Mutation(
         "a skewed author costs one verification in 10 s",
         SKEW,
-        "if noted_ns is not None and 0 <= now_ns - noted_ns < SKEW_RECHECK_NS:",
+        "if noted is not None and 0 <= now_ns - noted.last_ns < SKEW_RECHECK_NS:",
         "if False:",
         (f"{_SKEWED}::test_a_skewed_author_costs_one_verification_in_ten_seconds",),
     ),
     Mutation(
         "the skewed are bounded",
         SKEW,
-        "if len(self._refused_ns) > SKEWED_MAX:",
+        "if len(self._refused) > SKEWED_MAX:",
         "if False:",
         (f"{_SKEWED}::test_the_skewed_are_bounded_and_the_longest_refused_goes",),
     ),

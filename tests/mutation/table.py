@@ -2,6 +2,7 @@
 
 from tests.mutation import (
     of_connections,
+    of_discovery,
     of_flow,
     of_gossip,
     of_invariants,
@@ -9,6 +10,7 @@ from tests.mutation import (
     of_node,
     of_queries,
     of_store,
+    of_tracking,
     of_verdicts,
     of_wire,
 )
@@ -21,7 +23,9 @@ MUTATIONS = (
     *of_store.MUTATIONS,
     *of_node.MUTATIONS,
     *of_connections.MUTATIONS,
+    *of_discovery.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
     *of_invariants.MUTATIONS,
+    *of_tracking.MUTATIONS,
 )

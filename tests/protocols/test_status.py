@@ -35,6 +35,7 @@ STATUS: dict[str, Any] = {
     "mode": "normal",
     "active_providers": (PROVIDER,),
     "known_providers": (PROVIDER, replace(PROVIDER, state="left", hop_count=None)),
+    "providers_seen": {"discovered": 1, "returned": 0, "lost": 0},
     "connected_peers": 1,
     "total_network_size": 2,
     "peers": (PeerStatus("alice", ("/ip4/127.0.0.1/tcp/1",), None),),

@@ -20,6 +20,7 @@ from meshnode.core.links import LinkRecord
 from meshnode.core.names import Names
 from meshnode.core.outage import OutageClock
 from meshnode.core.outbox import Outbox
+from meshnode.core.own_clock import OwnClock
 from meshnode.core.providers import Providers
 from meshnode.core.ratelimit import QueryLimiter
 from meshnode.core.verdicts import Accepted, Verdict
@@ -83,6 +84,7 @@ class Bench:
     feed: Feed = field(default_factory=Feed)
     outbox: Outbox = field(default_factory=Outbox)
     providers: Providers = field(default_factory=Providers)
+    own_clock: OwnClock = field(default_factory=OwnClock)
     limiter: QueryLimiter = field(default_factory=QueryLimiter)
     links: list[LinkRecord] = field(default_factory=list)
     book: Book = field(default_factory=lambda: Book(authors_max=10))
@@ -96,6 +98,7 @@ class Bench:
             self.feed,
             self.clock,
             own_id=self.mesh.peer_id,
+            skewed=self.admission.skewed,
         )
         self.persist = Persist(
             self.store,
@@ -143,6 +146,8 @@ class Bench:
             links=lambda: (*self.links, self.persist.link),
             is_node=self.providers.knows,
             evidence=self.admission.evidence,
+            own_clock=self.own_clock,
+            skewed=self.admission.skewed,
         )
         self.catch_up = CatchUp(
             self.mesh, self.admission.judge_held, self.intake, self.witness, self.clock

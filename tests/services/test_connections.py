@@ -11,7 +11,7 @@ from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S
-from meshnode.core.facts import DialFailed, PeerJoined, PeerLost, ProviderLost
+from meshnode.core.facts import DialFailed, PeerJoined, PeerLost, ProviderSuspected
 from meshnode.core.link_table import LINKS_MAX
 from meshnode.core.links import LinkState
 from meshnode.services.connections import (
@@ -144,7 +144,7 @@ async def test_a_seed_that_went_is_dialled_again(autojump_clock: MockClock) -> N
             await trio.sleep(30)
             assert connected(bob) == set()
             assert bob.witness.of(PeerLost) == [PeerLost(alice.peer_id)]
-            assert len(bob.witness.of(ProviderLost)) == 1  # presence was told
+            assert len(bob.witness.of(ProviderSuspected)) == 1  # presence was told
             bob.network.mend_link(bob.mesh.peer_id, alice.peer_id)
             await trio.sleep(RETRY_WHILE_FEW_S + 0.1)
             assert connected(bob) == {alice.peer_id}

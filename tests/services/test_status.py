@@ -30,6 +30,7 @@ STATUS_TYPES: dict[str, type | tuple[type, ...]] = {
     "mode": str,
     "active_providers": tuple,
     "known_providers": tuple,
+    "providers_seen": dict,
     "connected_peers": int,
     "total_network_size": int,
     "peers": tuple,

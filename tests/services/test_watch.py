@@ -88,27 +88,33 @@ async def test_every_change_is_told_at_once(autojump_clock: MockClock) -> None:
         bob.hears(said(quote(price="7")))
         await trio.sleep(1)
         bob.presence.connection_lost(id_of(ALICE))
+        bob.presence.nobody_to_ask(id_of(ALICE))
+        bob.presence.dial_refused(id_of(ALICE))
         bob.feed.publish(ModeChanged(Mode.DEGRADED))
         await trio.sleep(0.1)
         assert [told["event"] for told in (one for _, one in watcher.heard)] == [
             "price",
             "provider",
             "provider",
+            "provider",
             "outage",
             "mode",
         ]
-        price, new, lost, outage, mode = (told for _, told in watcher.heard)
+        price, new, suspected, lost, outage, mode = (told for _, told in watcher.heard)
         assert price["prices"]["BTC-USD"]["price"] == "7"
         assert (new["change"], new["state"]) == ("new", "active")
+        assert (suspected["change"], suspected["state"]) == ("suspected", "offline")
         assert (lost["change"], lost["cause"], lost["silent_s"]) == ("lost", "connection", 1)
         assert outage["active"] is True
         assert mode["mode"] == "degraded"
         await trio.sleep(4)
-        bob.hears(said(payload=presence(), issued_ns=START_NS + 5 * NS_PER_S))
+        for number in (1, 2):
+            issued_ns = START_NS + 5 * NS_PER_S + number
+            bob.hears(said(payload=presence(), seq=number, issued_ns=issued_ns))
         await trio.sleep(0.1)
         returned = watcher.heard[-2][1]
         ended = watcher.heard[-1][1]
-        assert (returned["change"], returned["gone_s"]) == ("returned", 4)
+        assert (returned["change"], returned["gone_s"]) == ("returned", 5)
         assert (ended["active"], ended["offline_s"]) == (False, 5)
 
 

@@ -13,10 +13,13 @@ class ConnectionEvents(INotifee):  # type: ignore[misc]  # the library is untype
     """The coming and going of peers; of one that came and went unread, its latest state.
 
     At most CONNECTION_EVENTS_MAX peers wait to be told of; beyond, the oldest is dropped and
-    counted.
+    counted. `displaced` holds the peers whose places the swarm needed; they are taken out.
     """
 
-    def __init__(self, events_max: int = CONNECTION_EVENTS_MAX) -> None:
+    def __init__(
+        self, displaced: set[str] | None = None, events_max: int = CONNECTION_EVENTS_MAX
+    ) -> None:
+        self._displaced = set() if displaced is None else displaced
         self._events_max = events_max
         self._open: set[str] = set()
         self._pending: dict[str, ConnectionEvent] = {}
@@ -44,7 +47,8 @@ class ConnectionEvents(INotifee):  # type: ignore[misc]  # the library is untype
         peer = str(conn.muxed_conn.peer_id)
         if peer in self._open and not network.get_connections(conn.muxed_conn.peer_id):
             self._open.discard(peer)
-            self._tell(peer, PeerDisconnected(peer))
+            self._tell(peer, PeerDisconnected(peer, displaced=peer in self._displaced))
+            self._displaced.discard(peer)
 
     async def opened_stream(self, network: Any, stream: Any) -> None:
         """Of no interest."""

@@ -68,7 +68,7 @@ class LibP2PMesh:
         self._conduct = host.conduct
         self._served = StreamCap()
         self._rtt_ms: dict[str, int] = {}
-        self._events = ConnectionEvents()
+        self._events = ConnectionEvents(self._swarm.displaced)
         self._swarm.register_notifee(self._events)
 
     @property

@@ -108,6 +108,7 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
         self._peers_max = settings.peers_max
         self._conduct = conduct
         self._joining: Counter[Any] = Counter()  # let in, and not in the table yet
+        self.displaced: set[str] = set()  # whose connections end because others need their places
         self._inbound: dict[Any, float] = {}  # when each was accepted; the oldest first
 
     async def dial_peer(self, peer_id: Any) -> list[Any]:
@@ -199,6 +200,7 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
                 continue
             if not self._conduct.budget(conn.muxed_conn.peer_id).useful:
                 self._conduct.refused["displaced"] += 1
+                self.displaced.add(str(conn.muxed_conn.peer_id))
                 self.manager.run_task(self.close_connection, conn)
                 return True
         return False

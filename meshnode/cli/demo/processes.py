@@ -176,7 +176,9 @@ async def open_processes(directory: Path) -> AsyncIterator[Processes]:
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's, without the settings that are meant for the user's own node."""
-    return {name: text for name, text in environ.items() if not name.startswith(ENV_PREFIX)}
+    kept = {name: text for name, text in environ.items() if not name.startswith(ENV_PREFIX)}
+    # Left to themselves all would be neighbours in a moment, and no price would need a relay.
+    return kept | {f"{ENV_PREFIX}PEERS_AIM": "0"}
 
 
 def _parsed(line: str) -> dict[str, Any]:

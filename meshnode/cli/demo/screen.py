@@ -14,7 +14,8 @@ from rich.text import Text
 from meshnode.cli.demo.moments import Moment, Row
 from meshnode.cli.demo.story import Story
 from meshnode.cli.demo.summary import Figures, summary_lines
-from meshnode.cli.render import NOTHING, console_on
+from meshnode.cli.durations import NOTHING
+from meshnode.cli.render import console_on
 from meshnode.core.safe_text import one_line
 
 LINE_EVERY_S = 1.0

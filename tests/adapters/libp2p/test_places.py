@@ -93,6 +93,15 @@ async def test_who_leaves_while_it_is_let_in_leaves_no_trace() -> None:
         await ask(alice)
 
 
+async def displaced(mesh: Mesh) -> list[bool]:
+    """Of the first peer that went, whether it did because we needed its place."""
+    with trio.fail_after(5):
+        while True:
+            match await mesh.next_connection_event():
+                case PeerDisconnected(displaced=displaced):
+                    return [displaced]
+
+
 async def test_who_brings_nothing_makes_room_for_a_newcomer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -108,6 +117,7 @@ async def test_who_brings_nothing_makes_room_for_a_newcomer(
         assert await heard(alice) == b"useful"
         await ask(alice)
         assert alice.refused()["displaced"] == 1
+        assert await displaced(alice) == [True]  # nobody takes it for a loss
         assert bob.peer_id in {peer.peer_id for peer in alice.peers()}
 
 

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from meshnode.adapters.storage.files import move_aside
+from meshnode.adapters.storage.schema import VERSION
 from meshnode.core.facts import StoreSetAside
 from meshnode.errors import ConfigError, StoreUnavailable
 from meshnode.ports import Batch, EnvelopeKey, Mark, Restored
@@ -240,7 +241,7 @@ async def test_the_version_number_damaged_is_refused_not_overwritten(
 ) -> None:
     path = tmp_path / "store.db"
     raw = content(killed)
-    raw[63] = 3
+    raw[63] = VERSION + 1
     path.write_bytes(raw)
     with pytest.raises(ConfigError, match="newer"):
         async with open_store(path):

@@ -18,7 +18,6 @@ from tests.adapters.storage.story import (
     names_in,
     open_store,
     query,
-    quote_at,
     update,
 )
 
@@ -80,6 +79,7 @@ async def test_a_database_of_version_2_loses_nothing_and_remembers_more(tmp_path
     path, witness = tmp_path / "store.db", Witness()
     async with open_store(path) as store:
         await store.commit(update(1))
+        before = (await store.load()).latest
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
             "DROP TABLE known_node; DROP TABLE known_addr; DROP TABLE last_sign;"
@@ -92,7 +92,8 @@ async def test_a_database_of_version_2_loses_nothing_and_remembers_more(tmp_path
     )
     async with open_store(path, witness) as store:
         found = await store.load()
-        assert (found.latest, found.nodes, found.last_sign_ns) == ((quote_at(1),), (), None)
+        assert set(map(str, found.latest)) == set(map(str, before)) != set()
+        assert (found.nodes, found.last_sign_ns) == ((), None)
         await store.commit(others)
     async with open_store(path, witness) as store:
         found = await store.load()

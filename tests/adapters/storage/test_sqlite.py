@@ -11,6 +11,7 @@ import trio
 from meshnode.adapters.storage import database as database_module
 from meshnode.adapters.storage import sqlite as sqlite_module
 from meshnode.adapters.storage.portal import open_portal
+from meshnode.adapters.storage.schema import VERSION
 from meshnode.adapters.storage.sqlite import open_sqlite_store
 from meshnode.core.facts import Fact, StoreSetAside
 from meshnode.errors import StoreUnavailable
@@ -47,7 +48,7 @@ async def test_it_is_durable_and_compact_by_its_settings(tmp_path: Path) -> None
             found = await store._portal.call(statement, f"PRAGMA {name}", timeout_s=5)
             settings += [value for (value,) in found]
     full, incremental = 2, 2
-    assert settings == ["wal", full, incremental, 2]
+    assert settings == ["wal", full, incremental, VERSION]
     assert names_in(tmp_path) == ["store.db"]
 
 

@@ -1,0 +1,96 @@
+"""Announcing: says by gossip that this node is there, at its role's pace, and that it leaves."""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from meshnode.core.backoff import Rng
+from meshnode.core.consumers import consumer_interval_s
+from meshnode.core.providers import Providers
+from meshnode.core.suspicion import INTERVAL_S
+from meshnode.ports import TaskStatus
+from meshnode.services.publish import Publisher
+from protocols.messages import Presence as PresenceState
+from protocols.messages import PresenceUpdate, Role
+
+PROVIDER_INTERVAL_S = INTERVAL_S
+JITTER = 0.1
+TTL_INTERVALS = 12
+# Price updates say that a provider is there, but not where: so often it says that as well.
+PRESENCE_EVERY_S = 60.0
+PAUSE_MIN_S = 0.5
+# What a node says when it starts finds few peers or none, so it says it again before it falls
+# into its pace.
+EARLY_INTERVALS_S = (2.0, 8.0)
+
+
+class Announcer:
+    """Says by gossip that this node is there, at its role's pace, and that it leaves."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        providers: Providers,
+        rng: Rng,
+        *,
+        role: Role,
+        agent: str,
+        addrs: Callable[[], tuple[str, ...]],
+        assets: Callable[[], int],
+        wait_back_in_touch: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._publisher = publisher
+        self._providers = providers
+        self._rng = rng
+        self._role = role
+        self._agent = agent
+        self._addrs = addrs
+        self._assets = assets
+        self._wait_back_in_touch = wait_back_in_touch
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Announce for ever; a provider's price updates count as announcements."""
+        task_status.started()
+        while True:
+            for early_s in EARLY_INTERVALS_S:
+                await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
+                await trio.sleep(early_s)
+            await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """Until nobody heard us for a while: then it is as when a node starts."""
+        said_at = -PRESENCE_EVERY_S
+        while True:
+            interval_s = self._interval_s()
+            now = trio.current_time()
+            spoke_at = self._publisher.spoke_at
+            silent = spoke_at is None or now - spoke_at >= interval_s * (1 - JITTER)
+            if silent or now - said_at >= PRESENCE_EVERY_S:
+                await self._publisher.say(self._update(PresenceState.ACTIVE, interval_s))
+                spoke_at = said_at = trio.current_time()
+            assert spoke_at is not None
+            jitter = 1 + JITTER * (2 * self._rng.random() - 1)
+            with trio.move_on_at(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S)):
+                await self._wait_back_in_touch()
+                return
+
+    async def leave(self) -> None:
+        """Tell everybody that this node goes on purpose."""
+        await self._publisher.say(self._update(PresenceState.LEAVING, self._interval_s()))
+
+    def _interval_s(self) -> float:
+        if self._role is Role.PROVIDER:
+            return PROVIDER_INTERVAL_S
+        return consumer_interval_s(self._providers.present_count + 1)
+
+    def _update(self, state: PresenceState, interval_s: float) -> PresenceUpdate:
+        interval_ms = int(interval_s * 1000)
+        return PresenceUpdate(
+            role=self._role,
+            state=state,
+            interval_ms=interval_ms,
+            ttl_ms=interval_ms * TTL_INTERVALS,
+            addrs=self._addrs(),
+            agent=self._agent,
+            assets=self._assets(),
+        )

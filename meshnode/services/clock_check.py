@@ -1,0 +1,95 @@
+"""The clock check: our clock against those of our peers, and the time by which we judge."""
+
+from collections.abc import Callable, Sequence
+
+import trio
+
+from meshnode.core.facts import ClockAgrees, ClockDiffers
+from meshnode.core.own_clock import PEERS_MIN, OwnClock, ahead_ns
+from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
+from meshnode.ports import Mesh, Observer, TaskStatus, WallClock
+from meshnode.services import ask
+from protocols.errors import ProtocolError
+from protocols.timestamps import ns_from_rfc3339
+
+PEERS_ASKED = 5  # so that one or two wrong ones change nothing
+CHECK_EVERY_S = 30.0
+RETRY_S = 5.0  # while too few have answered
+LOOK_EVERY_S = 1.0  # at whether our clock was set: then all we hear may be refused
+
+
+class JudgingClock:
+    """A WallClock corrected by what our peers say."""
+
+    def __init__(self, wall_clock: WallClock, own_clock: OwnClock) -> None:
+        self._wall_clock = wall_clock
+        self._own_clock = own_clock
+
+    def now_ns(self) -> int:
+        """Unix time to judge messages by; nothing is issued by it."""
+        return self._own_clock.corrected_ns(self._wall_clock.now_ns())
+
+
+class ClockCheck:
+    """Asks a few peers what time it is, and tells when our clock differs from theirs.
+
+    `is_node(peer)` says who is worth asking.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        own_clock: OwnClock,
+        observer: Observer,
+        wall_clock: WallClock,
+        *,
+        is_node: Callable[[str], bool],
+    ) -> None:
+        self._mesh = mesh
+        self._own_clock = own_clock
+        self._observer = observer
+        self._wall_clock = wall_clock
+        self._is_node = is_node
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Check every CHECK_EVERY_S, and at once when our clock was set, for ever."""
+        task_status.started()
+        due_at = trio.current_time() + RETRY_S
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            now = trio.current_time()
+            stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
+            if stepped or now >= due_at:
+                answers = await self.check()
+                wait_s = CHECK_EVERY_S if answers >= PEERS_MIN else RETRY_S
+                due_at = trio.current_time() + wait_s
+
+    async def check(self) -> int:
+        """Ask, and judge by what is answered; returns how many did."""
+        peers = [p.peer_id for p in self._mesh.peers() if self._is_node(p.peer_id)]
+        aheads: list[int] = []
+        if len(peers) >= PEERS_MIN:
+            async with trio.open_nursery() as nursery:
+                for peer in peers[:PEERS_ASKED]:
+                    nursery.start_soon(self._ask, peer, aheads)
+        self._judge(aheads)
+        return len(aheads)
+
+    async def _ask(self, peer: str, aheads: list[int]) -> None:
+        sent_ns = self._wall_clock.now_ns()
+        try:
+            said = (await ask.status(self._mesh, peer, ["time"]))["time"]
+        except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
+            return
+        if said is not None:
+            aheads.append(ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said)))
+
+    def _judge(self, aheads: Sequence[int]) -> None:
+        did_differ = self._own_clock.ahead_ns != 0
+        if not self._own_clock.measured(aheads):
+            return
+        ahead = self._own_clock.ahead_ns
+        if ahead and not did_differ:
+            self._observer.observe(ClockDiffers(ahead / 1e9, len(aheads)))
+        elif not ahead:
+            self._observer.observe(ClockAgrees(len(aheads)))

@@ -1,0 +1,146 @@
+"""Inquiry: suspects are asked themselves, and other peers about them. Nothing of it is gossiped.
+
+What a peer says only hastens what our own ears have found: without our own suspicion nobody is
+asked, so nobody can accuse.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+
+from meshnode.core.backoff import Rng
+from meshnode.core.suspicion import Verdict, verdict_of
+from meshnode.errors import DialRefused, PeerUnreachable, QueryRefused, StreamBroken
+from meshnode.ports import Mesh, TaskStatus
+from meshnode.services import ask
+from meshnode.services.presence import Presence
+from protocols.errors import ProtocolError
+from protocols.limits import REQUESTS_PER_PEER_MAX, REQUESTS_PER_PEER_WINDOW_S
+from protocols.status import ProviderStatus
+from protocols.timestamps import ns_from_rfc3339
+
+PEERS_ASKED = 3
+# After the first round, in which some may not have noticed yet; then at a steady pace.
+ASK_AGAIN_S = (1.5, 3.0, 5.0)
+# Of the requests that a peer answers; others of our services ask as well.
+REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
+# Our peers need a moment to notice what we have noticed.
+SETTLE_S = 0.5
+
+_UNANSWERED = (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError)
+
+
+class Inquiry:
+    """Asks about suspects for as long as there are any.
+
+    `is_node(peer)` says who is worth asking; `redial(peer)` dials a peer where it last was, once,
+    and raises DialRefused or PeerUnreachable.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        presence: Presence,
+        rng: Rng,
+        *,
+        is_node: Callable[[str], bool],
+        redial: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._mesh = mesh
+        self._presence = presence
+        self._rng = rng
+        self._is_node = is_node
+        self._redial = redial
+        self._dialled: set[str] = set()  # of those suspect, each once
+        self._asked_at: dict[str, deque[float]] = {}  # of those connected
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask whenever somebody is suspect, for ever."""
+        task_status.started()
+        async with trio.open_nursery() as dials:
+            while True:
+                if not self._presence.suspects():
+                    await self._presence.wait_suspected()
+                await trio.sleep(SETTLE_S)
+                await self._ask_while_suspect(dials)
+
+    async def _ask_while_suspect(self, dials: trio.Nursery) -> None:
+        pauses_s = iter(ASK_AGAIN_S)
+        pause_s = 0.0
+        while suspects := self._presence.suspects():
+            self._dialled &= suspects.keys()
+            for peer in suspects.keys() - self._dialled - set(self._connected()):
+                self._dialled.add(peer)
+                dials.start_soon(self._dial, peer)
+            await self._ask_round(suspects)
+            pause_s = next(pauses_s, pause_s)
+            with trio.move_on_after(pause_s):
+                await self._presence.wait_suspected()
+                pauses_s = iter(ASK_AGAIN_S)
+                await trio.sleep(SETTLE_S)
+        self._dialled.clear()
+
+    async def _dial(self, suspect: str) -> None:
+        try:
+            await self._redial(suspect)
+        except DialRefused:
+            self._presence.dial_refused(suspect)
+        except PeerUnreachable:
+            return  # unanswered: that is no evidence
+
+    # --- asking -----------------------------------------------------------------------------
+
+    async def _ask_round(self, suspects: Mapping[str, int]) -> None:
+        connected = self._connected()
+        self._asked_at = {p: times for p, times in self._asked_at.items() if p in connected}
+        others = [p for p in connected if p not in suspects and self._is_node(p)]
+        async with trio.open_nursery() as nursery:
+            for suspect in suspects:
+                if suspect in connected:
+                    nursery.start_soon(self._ask_itself, suspect)
+            for peer in self._some_of(others):
+                nursery.start_soon(self._ask_peer, peer, suspects)
+        if not others:
+            for suspect in suspects:
+                self._presence.nobody_to_ask(suspect)
+
+    async def _ask_itself(self, suspect: str) -> None:
+        try:
+            await ask.status(self._mesh, suspect, ["time"])
+        except _UNANSWERED:
+            return  # silence only suspects
+        self._presence.asked(suspect, suspect, Verdict.ALIVE)
+
+    async def _ask_peer(self, peer: str, suspects: Mapping[str, int]) -> None:
+        try:
+            status = await ask.status(self._mesh, peer, ["known_providers", "time"])
+        except _UNANSWERED:
+            return
+        known: tuple[ProviderStatus, ...] = status["known_providers"] or ()
+        seen = {provider.provider_id: provider for provider in known}
+        for suspect, last_seen_ns in suspects.items():
+            entry = seen.get(suspect)
+            seen_ns = ns_from_rfc3339(entry.last_seen) if entry and entry.last_seen else 0
+            self._presence.asked(peer, suspect, verdict_of(entry, last_seen_ns), seen_ns)
+
+    def _connected(self) -> list[str]:
+        return [peer.peer_id for peer in self._mesh.peers()]
+
+    def _some_of(self, peers: list[str]) -> list[str]:
+        """A few, others each time."""
+        now = trio.current_time()
+        chosen = [
+            peer
+            for peer in sorted(peers, key=lambda _: self._rng.random())
+            if _has_budget(self._asked_at.get(peer), now)
+        ][:PEERS_ASKED]
+        for peer in chosen:
+            self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
+        return chosen
+
+
+def _has_budget(asked_at: deque[float] | None, now: float) -> bool:
+    if asked_at is None or len(asked_at) < REQUESTS_MAX:
+        return True
+    return now - asked_at[0] >= REQUESTS_PER_PEER_WINDOW_S

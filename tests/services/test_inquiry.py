@@ -1,0 +1,138 @@
+"""Who is asked about a suspect, how often, and what no answer means."""
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import trio
+from nacl.signing import SigningKey
+from trio.testing import MockClock
+
+from meshnode.core.facts import ProviderLost
+from meshnode.errors import DialRefused, PeerUnreachable
+from meshnode.ports import Stream
+from meshnode.services.frames import Frames
+from meshnode.services.inquiry import PEERS_ASKED, REQUESTS_MAX, Inquiry
+from protocols.ids import STATUS_PROTOCOL
+from protocols.limits import REQUEST_BYTES_MAX, REQUESTS_PER_PEER_WINDOW_S
+from protocols.status import ProviderStatus, StatusReply
+from protocols.timestamps import rfc3339
+from simulations.clock import START_NS
+from simulations.model_mesh import open_model_mesh
+from tests.cast import ALICE, CAROL, id_of, key_of, presence
+from tests.services.bench import Bench, open_bench
+
+Redial = Callable[[str], Awaitable[None]]
+
+
+async def unanswered(peer: str) -> None:
+    await trio.sleep(1)
+    raise PeerUnreachable(peer)
+
+
+async def refused(peer: str) -> None:
+    await trio.sleep(0.1)
+    raise DialRefused(peer)
+
+
+@asynccontextmanager
+async def asking(bob: Bench, redial: Redial = unanswered) -> AsyncIterator[None]:
+    """Bob asks about alice, of whom he heard just now."""
+    inquiry = Inquiry(
+        bob.mesh,
+        bob.presence,
+        random.Random(1),
+        is_node=lambda peer: peer != id_of(CAROL),
+        redial=redial,
+    )
+    bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(inquiry.run)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+class Peer:
+    """Says of alice what it is told to, and notes when it was asked."""
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+        self.asked_at: list[float] = []
+
+    async def answer(self, stream: Stream) -> None:
+        frames = Frames(stream, REQUEST_BYTES_MAX)
+        await frames.receive()
+        self.asked_at.append(trio.current_time())
+        seen = ProviderStatus(id_of(ALICE), self._state, rfc3339(START_NS), 1, None)
+        await frames.send(StatusReply({"known_providers": (seen,)}).to_bytes())
+        await stream.close()
+
+
+@asynccontextmanager
+async def peer(bob: Bench, key: SigningKey, state: str) -> AsyncIterator[Peer]:
+    async with open_model_mesh(
+        bob.network, key_seed=bytes(key), judge=None, observer=bob.witness
+    ) as mesh:
+        told = Peer(state)
+        mesh.serve(STATUS_PROTOCOL, told.answer)
+        await mesh.listen()
+        await mesh.connect(bob.mesh.addrs()[0])
+        yield told
+
+
+def a_peer(number: int) -> SigningKey:
+    return SigningKey(bytes([100 + number]) * 32)
+
+
+async def test_nobody_is_asked_while_nobody_is_suspect(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, peer(bob, a_peer(1), "offline") as dave, asking(bob):
+        await trio.sleep(60)
+        assert dave.asked_at == []
+
+
+async def test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob, peer(bob, a_peer(1), "suspect"), asking(bob, refused):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(0.9)
+        assert len(bob.witness.of(ProviderLost)) == 1
+
+
+async def test_an_unanswered_dial_is_no_evidence(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, peer(bob, a_peer(1), "suspect"), asking(bob):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(20)
+        assert not bob.witness.of(ProviderLost)
+
+
+async def test_who_is_no_node_is_not_asked(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, peer(bob, CAROL, "offline") as carol, asking(bob, refused):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(0.9)
+        assert carol.asked_at == []
+        assert len(bob.witness.of(ProviderLost)) == 1  # there is nobody to ask
+
+
+async def test_three_peers_are_asked_each_within_what_it_answers(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_bench() as bob,
+        peer(bob, a_peer(1), "active") as one,
+        peer(bob, a_peer(2), "active") as two,
+        peer(bob, a_peer(3), "active") as three,
+        peer(bob, a_peer(4), "active") as four,
+        asking(bob, refused),
+    ):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(0.9)
+        peers = (one, two, three, four)
+        assert sum(len(peer.asked_at) for peer in peers) == PEERS_ASKED
+        await trio.sleep(58)
+        for asked in peers:
+            assert asked.asked_at
+            for at in asked.asked_at:
+                window = [a for a in asked.asked_at if 0 <= a - at < REQUESTS_PER_PEER_WINDOW_S]
+                assert len(window) <= REQUESTS_MAX
+        assert not bob.witness.of(ProviderLost)  # they reach her

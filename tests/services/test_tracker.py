@@ -1,0 +1,116 @@
+"""Bob's tracker as others feed it: who is in touch, and what a pause of bob's own means."""
+
+import trio
+from trio.testing import MockClock
+
+from meshnode.core.facts import (
+    IsolationEnded,
+    IsolationStarted,
+    OutageExplained,
+    OutageStarted,
+    ProcessPaused,
+    ProviderLost,
+    ProviderSuspected,
+    ProviderUnreachable,
+)
+from meshnode.services.monitor import Monitor
+from protocols.messages import Role
+from simulations.clock import START_NS
+from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence
+from tests.services.bench import Bench, open_bench
+
+HERE = presence()
+CONSUMES = presence(Role.CONSUMER, interval_s=60)
+
+
+def hears(bob: Bench, by: bytes = key_of(ALICE), *, late_s: int = 0) -> None:
+    payload = CONSUMES if by == key_of(CAROL) else HERE
+    bob.presence.heard(by, payload, bob.clock.now_ns() - late_s * NS_PER_S)
+
+
+async def sweep_for(bob: Bench, seconds: int) -> None:
+    for _ in range(seconds):
+        await trio.sleep(1)
+        bob.presence.sweep()
+
+
+async def test_who_hears_nobody_is_isolated_and_says_why_there_is_an_outage(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        hears(bob)
+        await sweep_for(bob, 16)
+        kinds = [type(fact) for fact in bob.witness.facts[1:]]
+        assert kinds == [IsolationStarted, ProviderUnreachable, OutageStarted]
+        (started,) = bob.witness.of(OutageStarted)
+        assert started == OutageStarted(START_NS, "local_isolation")
+        codes = {warning.code for warning in bob.status.warnings()}
+        assert "ISOLATED" in codes
+        hears(bob, key_of(CAROL))
+        assert len(bob.witness.of(IsolationEnded)) == 1
+        bob.presence.sweep()
+        (explained,) = bob.witness.of(OutageExplained)
+        assert explained == OutageExplained(START_NS, "unknown")  # until alice is decided
+
+
+async def test_a_node_s_answer_to_a_ping_ends_isolation(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        hears(bob, key_of(CAROL))
+        await sweep_for(bob, 20)
+        assert bob.presence.isolation.is_isolated
+        bob.presence.pinged(id_of(CAROL))
+        assert not bob.presence.isolation.is_isolated
+
+
+async def test_an_asker_s_answer_to_a_ping_does_not_end_isolation(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        await sweep_for(bob, 20)
+        bob.presence.pinged(id_of(CAROL))
+        assert bob.presence.isolation.is_isolated
+
+
+async def test_words_that_were_held_up_do_not_end_isolation(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        await sweep_for(bob, 20)
+        hears(bob, late_s=15)
+        assert bob.presence.isolation.is_isolated
+
+
+async def test_our_own_words_do_not_end_isolation(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        await sweep_for(bob, 20)
+        hears(bob, key_of(BOB))
+        assert bob.presence.isolation.is_isolated
+        assert bob.presence.outage.since_ns is None  # we provide, if only to ourselves
+
+
+async def test_our_own_words_count_whatever_our_clock_is_corrected_by(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        hears(bob, key_of(BOB), late_s=300)
+        assert key_of(BOB) in bob.providers.active()
+
+
+async def test_a_node_that_stood_still_accuses_nobody(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, trio.open_nursery() as nursery:
+        monitor = Monitor(bob.presence, bob.status, bob.feed, tuple, bob.witness)
+        await nursery.start(monitor.run)
+        hears(bob)
+        hears(bob, key_of(CAROL))
+        await trio.sleep(1.5)
+        autojump_clock.jump(120)  # nothing ran meanwhile
+        await trio.sleep(9)
+        (paused,) = bob.witness.of(ProcessPaused)
+        assert isinstance(paused, ProcessPaused)
+        assert 119 <= paused.late_s <= 121
+        assert not bob.presence.isolation.is_isolated
+        assert not bob.witness.of(ProviderSuspected)
+        hears(bob)
+        await trio.sleep(14)
+        assert not bob.witness.of(ProviderSuspected)
+        assert not bob.witness.of(ProviderUnreachable)
+        assert not bob.witness.of(ProviderLost)
+        nursery.cancel_scope.cancel()
