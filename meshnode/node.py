@@ -121,6 +121,7 @@ class _Node:
             names=self.names,
             find_held=self._find_held,
             budget=AuthorBudget() if self.is_open else None,
+            open_envelope=platform.open_envelope,
         )
         self.own_clock = OwnClock()
         self.judging_clock = JudgingClock(platform.wall_clock, self.own_clock)

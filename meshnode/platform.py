@@ -14,6 +14,7 @@ from meshnode.config import NodeConfig
 from meshnode.core.backoff import Rng
 from meshnode.errors import LanUnavailable
 from meshnode.ports import Judge, Lan, Mesh, Observer, OpenLan, Source, Store, WallClock
+from protocols.envelope import Envelope, open_envelope
 
 BYTES_PER_MIB = 1024 * 1024
 NS_PER_DAY = 86_400 * 10**9
@@ -63,6 +64,7 @@ class Platform:
     open_mesh: OpenMesh
     make_sources: Callable[[NodeConfig], Sequence[Source]]
     open_lan: OpenLan = no_lan
+    open_envelope: Callable[[bytes], Envelope] = open_envelope
 
 
 def real_platform() -> Platform:

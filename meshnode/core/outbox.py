@@ -1,7 +1,7 @@
 """What still has to reach the disk: the newest of everything, and the history in order."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TypeVar
 
@@ -34,6 +34,9 @@ class Outbox:
         self._released: dict[EnvelopeKey, None] = {}
         self._marks: dict[tuple[bytes, Topic], Mark] = {}
         self._forgotten: dict[bytes, None] = {}
+        self._is_filled = False
+        # Called when something is put into the empty outbox.
+        self.on_filled: Callable[[], None] = lambda: None
         # None: to be deleted.
         self._nodes: dict[bytes, KnownNode | None] = {}
         self._addrs: dict[tuple[bytes, str], KnownAddr | None] = {}
@@ -73,12 +76,14 @@ class Outbox:
             self._released[key] = None
         if mark is not None:
             self._raise(mark)
+        self._tell_filled()
 
     def forget(self, author: bytes) -> None:
         """Let an author's marks go; what is said of it later is kept again."""
         for topic in Topic:
             self._marks.pop((author, topic), None)
         self._forget((author,))
+        self._tell_filled()
 
     def put_others(
         self,
@@ -94,6 +99,7 @@ class Outbox:
         if last_sign_ns is not None:
             self._last_sign_ns = last_sign_ns
         self._drop_oldest_others()
+        self._tell_filled()
 
     def put_everything(
         self,
@@ -104,6 +110,7 @@ class Outbox:
         for stored in latest:
             self._latest[stored.quote.asset, stored.author] = stored
         self._envelopes.update(envelopes)
+        self._tell_filled()
 
     def take(self) -> Batch:
         """All that waits, as one batch; the outbox is empty then."""
@@ -126,6 +133,7 @@ class Outbox:
         self._released.clear()
         self._marks.clear()
         self._forgotten.clear()
+        self._is_filled = False
         self._nodes.clear()
         self._addrs.clear()
         self._last_sign_ns = None
@@ -158,6 +166,12 @@ class Outbox:
         if newer_sign_ns is not None:
             self._last_sign_ns = newer_sign_ns
         self._drop_oldest_others()
+        self._tell_filled()
+
+    def _tell_filled(self) -> None:
+        if not self._is_filled and len(self):
+            self._is_filled = True
+            self.on_filled()
 
     def _drop_oldest_others(self) -> None:
         self.others_dropped += _shorten(self._nodes) + _shorten(self._addrs)

@@ -13,8 +13,8 @@ LINES_MAX = 400
 
 # Foreign libraries and the only places that may import them.
 HOMES = {
-    "libp2p": ("meshnode/adapters/libp2p",),
-    "multiaddr": ("meshnode/adapters/libp2p",),
+    "libp2p": ("meshnode/adapters/libp2p", "simulations/memory_transport.py"),
+    "multiaddr": ("meshnode/adapters/libp2p", "simulations/memory_transport.py"),
     "aiosqlite": ("meshnode/adapters/storage",),
     "sqlite3": ("meshnode/adapters/storage",),
     "asyncio": ("meshnode/adapters/storage",),
@@ -27,7 +27,7 @@ HOMES = {
     "msgpack": ("protocols",),
 }
 # Everything else gets its time as an argument, from trio, or from a WallClock.
-CLOCKS = ("meshnode/adapters", "meshnode/cli/demo")
+CLOCKS = ("meshnode/adapters", "meshnode/cli/demo", "simulations/determinism.py")
 # The named edges: what is caught here would end the process on a stranger's behalf.
 EDGES = (
     "meshnode/__main__.py",

@@ -26,6 +26,7 @@ from meshnode.ports import (
 from protocols.ids import Topic
 from protocols.limits import CONFIDENCE_MAX, MANTISSA_MAX, UINT64_MAX
 from protocols.quotes import Quote
+from simulations.stores import FaultyStore
 from tests.adapters.storage.story import ALICE, BOB, EPOCH, START_NS, open_store, quote_at, update
 
 Shelf: TypeAlias = Callable[[], AbstractAsyncContextManager[Store]]
@@ -42,11 +43,21 @@ def memory_shelf(_: Path) -> Shelf:
     return open_again
 
 
+def faulty_shelf(_: Path) -> Shelf:
+    store = FaultyStore()
+
+    @asynccontextmanager
+    async def open_again() -> AsyncIterator[Store]:
+        yield store
+
+    return open_again
+
+
 def sqlite_shelf(directory: Path) -> Shelf:
     return lambda: open_store(directory / "store.db")
 
 
-SHELVES = (memory_shelf, sqlite_shelf)
+SHELVES = (memory_shelf, faulty_shelf, sqlite_shelf)
 
 
 @pytest.fixture(params=SHELVES)

@@ -5,6 +5,7 @@ from tests.mutation import (
     of_discovery,
     of_flow,
     of_gossip,
+    of_invariants,
     of_memory,
     of_node,
     of_queries,
@@ -25,5 +26,6 @@ MUTATIONS = (
     *of_discovery.MUTATIONS,
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
+    *of_invariants.MUTATIONS,
     *of_tracking.MUTATIONS,
 )

@@ -7,7 +7,8 @@ from typing import Any
 from meshnode.services import ask
 from protocols.status import StatusReply
 from simulations.model_mesh import open_model_mesh
-from simulations.world import World, WorldNode
+from simulations.world import World
+from simulations.world_node import WorldNode
 
 
 async def status_of(world: World, node: WorldNode, *keys: str) -> StatusReply:

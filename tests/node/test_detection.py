@@ -6,7 +6,8 @@ from trio.testing import MockClock
 
 from meshnode.core import facts
 from meshnode.core.facts import ProviderLost, ProviderReturned, ProviderSuspected
-from simulations.world import World, WorldNode, open_world
+from simulations.world import World, open_world
+from simulations.world_node import WorldNode
 from tests.node.seeing import freeze, heal, split, state_of, status_of, thaw, value_of
 
 PRICES = {"BTC-USD": "7"}

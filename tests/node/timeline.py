@@ -24,7 +24,7 @@ async def tell() -> list[str]:
         await world.start("dave", connect=[carol])
         await trio.sleep(61)
         killed_at = trio.current_time()
-        seen = {name: len(world.nodes[name].facts) for name in NAMES}
+        seen = {name: len(world.by_name[name].facts) for name in NAMES}
 
         def note(what: Fact | None, name: str) -> None:
             if isinstance(what, ProviderFact | OutageFact):
@@ -35,7 +35,7 @@ async def tell() -> list[str]:
             while trio.current_time() < until:
                 await trio.sleep(0.05)
                 for name in NAMES:
-                    facts = world.nodes[name].facts
+                    facts = world.by_name[name].facts
                     for fact in facts[seen[name] :]:
                         note(fact, name)
                     seen[name] = len(facts)

@@ -169,7 +169,8 @@ async def test_a_seed_that_hangs_up_at_once_is_not_dialled_without_a_pause(
             await trio.sleep(60)
         nursery.cancel_scope.cancel()
     assert 10 <= len(joined) <= 30
-    assert min(later - earlier for earlier, later in pairwise(joined)) >= 1.5
+    # The seed's keeper and the discovery of peers dial each on its own, one a second in all.
+    assert min(later - earlier for earlier, later in pairwise(joined)) >= 0.9
 
 
 async def test_a_peer_is_pinged_and_one_that_does_not_answer_is_dropped(

@@ -130,7 +130,8 @@ class LibP2PMesh:
                 addr = Multiaddr(text)
             except ValueError as error:
                 raise ConfigError(f"cannot listen on {text}: not a multiaddr") from error
-            await check_free(addr)
+            if self._settings.transports is None:
+                await check_free(addr)
             if not await self._swarm.listen(addr):
                 raise ConfigError(f"cannot listen on {text}: is it an address of this machine?")
 

@@ -1,0 +1,48 @@
+"""All checkers together, on one world."""
+
+import trio
+
+from simulations.checkers.convergence import Convergence
+from simulations.checkers.court import Checker, Court
+from simulations.checkers.delivery import Delivery
+from simulations.checkers.disks import Disks
+from simulations.checkers.names import Names
+from simulations.checkers.outages import Outages
+from simulations.checkers.proofs import Proofs
+from simulations.checkers.said import Said
+from simulations.faults import Faults
+from simulations.witness import Witness
+from simulations.world import Network, World
+
+
+class Jury:
+    """Makes the checkers of a world, before any node of it starts, and lets them see time pass."""
+
+    def __init__(self, world: World[Network], faults: Faults) -> None:
+        self.court = Court()
+        self.said = Said()
+        self.delivery = Delivery(world, faults, self.court, self.said)
+        self.checkers: tuple[Checker, ...] = (
+            Proofs(world, faults, self.court),
+            Names(world, faults, self.court),
+            Disks(world, faults, self.court),
+            Outages(world, faults, self.court),
+            self.delivery,
+            Convergence(world, faults, self.court, self.said),
+        )
+
+    def witnesses(self) -> tuple[Witness, ...]:
+        """Who has to look on; the account of what was said is first, for the others read it."""
+        return (self.said, *self.checkers)
+
+    async def watch(self) -> None:
+        """Check what can be checked at any time once a virtual second, for ever."""
+        while True:
+            await trio.sleep(1)
+            for checker in self.checkers:
+                checker.tick()
+
+    def finish(self) -> None:
+        """Check what must be so when every fault is over."""
+        for checker in self.checkers:
+            checker.finish()

@@ -1,0 +1,78 @@
+"""Invariants 3 and 9: what is accepted or stored is signed, allowed, timely and canonical."""
+
+from meshnode.ports import Batch, EnvelopeKey
+from protocols.codec import encode
+from protocols.envelope import Envelope, open_envelope
+from protocols.errors import Malformed
+from protocols.ids import key_from_peer_id
+from protocols.messages import Message, PriceUpdate
+from simulations.checkers.court import Checker, Court
+from simulations.faults import Faults
+from simulations.world import Network, World
+from simulations.world_node import WorldNode
+
+NS_PER_S = 10**9
+# Of SPEC.md's verdicts; written down here anew, so that the product's own may be wrong.
+AHEAD_MAX_S, BEHIND_MAX_S = 10, 60
+KNOWN_MAX = 50_000  # envelopes whose signature was found good; then all are forgotten
+
+
+class Proofs(Checker):
+    """Verifies every accepted message, and every price that reaches a disk."""
+
+    rule = "only what is proven is kept"
+
+    def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
+        super().__init__(world, faults, court)
+        self._good: dict[bytes, Message] = {}
+
+    def accepted(self, node: WorldNode, envelope: Envelope) -> None:
+        """Signed by an author that the node admits, issued about now by the node's clock."""
+        self._verify(node, envelope.raw, "accepted")
+        age_s = (node.clock.now_ns() - envelope.message.issued_ns) / NS_PER_S
+        if not -AHEAD_MAX_S <= age_s <= BEHIND_MAX_S:
+            self.violated(node.name, f"accepted a message issued {age_s:.1f} s ago")
+
+    def committed(self, node: WorldNode, batch: Batch) -> None:
+        """Each price on disk stands in an envelope that is on disk, too."""
+        proofs: dict[EnvelopeKey, Message] = {}
+        for key, raw in batch.envelopes:
+            message = self._verify(node, raw, "stored")
+            if message is None:
+                continue
+            proofs[key] = message
+            if (message.author, message.epoch, message.seq) != key:
+                self.violated(node.name, f"stored an envelope under another's name, {key}")
+        for stored in batch.latest:
+            proof = proofs.get(EnvelopeKey(stored.author, stored.epoch, stored.seq))
+            if proof is None:
+                continue  # it was written before, or was let go of for want of room
+            payload = proof.payload
+            if not isinstance(payload, PriceUpdate) or stored.quote not in payload.quotes:
+                self.violated(node.name, f"stored {stored.quote} that its proof does not contain")
+
+    def _verify(self, node: WorldNode, raw: bytes, deed: str) -> Message | None:
+        message = self._good.get(raw)
+        if message is None:
+            message = _proven(raw)
+            if message is None:
+                self.violated(node.name, f"{deed} a message without a valid signature")
+                return None
+            if len(self._good) >= KNOWN_MAX:
+                self._good.clear()
+            self._good[raw] = message
+        if node.part.allow:
+            allowed = {key_from_peer_id(peer) for peer in node.part.allow} | {node.key}
+            if message.author not in allowed:
+                self.violated(node.name, f"{deed} a message of an author not on its allowlist")
+        return message
+
+
+def _proven(raw: bytes) -> Message | None:
+    """What an envelope says, if it is canonical and its author's: from its bytes alone."""
+    try:
+        envelope = open_envelope(raw)
+    except Malformed:
+        return None
+    body, _ = encode(envelope.message)
+    return envelope.message if body == envelope.body and envelope.is_authentic() else None

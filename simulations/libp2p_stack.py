@@ -1,0 +1,59 @@
+"""The product's own mesh on py-libp2p hosts, whose connections lead through memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from nacl.signing import SigningKey
+
+from meshnode.adapters.libp2p.host import open_mesh
+from meshnode.adapters.libp2p.settings import MeshSettings
+from meshnode.config import NodeConfig
+from meshnode.ports import Judge, Mesh, Observer
+from protocols.ids import peer_id
+from simulations.links import Links
+from simulations.memory_transport import MemoryNetwork
+
+
+class Libp2pNetwork:
+    """Real hosts that reach each other over `links`, each at an address of its own."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self._memory = MemoryNetwork(links)
+
+    def addr_of(self, node: str) -> str:
+        """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
+        return self._memory.addr_of(node)
+
+    @asynccontextmanager
+    async def open_mesh(
+        self, config: NodeConfig, *, key_seed: bytes, judge: Judge, observer: Observer
+    ) -> AsyncIterator[Mesh]:
+        """See `OpenMesh`; it listens on the node's address here, whatever is configured."""
+        node = peer_id(bytes(SigningKey(key_seed).verify_key))
+        transport = self._memory.transport(node)
+        settings = MeshSettings(
+            network=config.network,
+            listen=(self._memory.addr_of(node),),
+            announce=config.announce,
+            peers_max=config.peers_max,
+            transports=(transport,),
+            first_seqno=_now_ns,
+        )
+        try:
+            async with open_mesh(
+                settings, key_seed=key_seed, judge=judge, observer=observer
+            ) as mesh:
+                yield mesh
+        finally:
+            transport.die()
+
+    def crash(self, node: str) -> None:
+        """Reset a node's connections at once, and refuse it any more, until it is opened anew."""
+        self._memory.crash(node)
+
+
+def _now_ns() -> int:
+    """Grows over restarts, as the wall clock does."""
+    return round(trio.current_time() * 10**9)

@@ -1,0 +1,37 @@
+"""A fingerprint of a run: equal for equal runs, different from the first difference on."""
+
+import hashlib
+
+import trio
+
+from meshnode.core.verdicts import Accepted, Verdict
+from meshnode.ports import Judge
+from protocols.ids import Topic
+
+
+class Trace:
+    """A running SHA-256 over what every node observed and accepted, with its virtual time."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.events = 0
+
+    def note(self, node: str, what: object) -> None:
+        """Something happened on a node now; `what` has a `repr` that tells it whole."""
+        self.events += 1
+        self._hash.update(f"{trio.current_time():.6f} {node} {what!r}\n".encode())
+
+    def judge(self, node: str, judge: Judge) -> Judge:
+        """A judge that notes what is accepted."""
+
+        def note_accepted(topic: Topic, key: bytes, data: bytes) -> Verdict:
+            verdict = judge(topic, key, data)
+            if isinstance(verdict, Accepted):
+                self.note(node, (topic.value, verdict.envelope.signature))
+            return verdict
+
+        return note_accepted
+
+    def hexdigest(self) -> str:
+        """The fingerprint so far."""
+        return self._hash.hexdigest()

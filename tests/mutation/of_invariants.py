@@ -1,0 +1,60 @@
+"""Rules that the simulator's checkers protect: without one of them, a run on few seeds fails."""
+
+from tests.mutation.mutation import Mutation
+
+_LIARS = ("tests/simulation/test_scenarios.py::test_what_mallory_tries_is_in_vain",)
+
+MUTATIONS = (
+    Mutation(
+        "simulated: the signature of what is gossiped",
+        "meshnode/core/admission.py",
+        "        if not envelope.is_authentic():\n"
+        "            return Rejected(Reason.BAD_SIGNATURE)\n",
+        "",
+        _LIARS,
+    ),
+    Mutation(
+        "simulated: a name is marked",
+        "meshnode/core/admission.py",
+        "        self._names.mark(name, digest, now_ns)\n",
+        "",
+        _LIARS,
+    ),
+    Mutation(
+        "simulated: a known name is refused",
+        "meshnode/core/admission.py",
+        "        if standing is Standing.KNOWN:\n            return Ignored(Reason.KNOWN)\n"
+        "        if standing is Standing.TOO_OLD:",
+        "        if standing is Standing.TOO_OLD:",
+        _LIARS,
+    ),
+    Mutation(
+        "simulated: what was said long ago is refused",
+        "meshnode/core/admission.py",
+        "        mistimed = _ahead(message, now_ns) or _behind(message, now_ns)\n",
+        "        mistimed = _ahead(message, now_ns)\n",
+        _LIARS,
+    ),
+    Mutation(
+        "simulated: what is of a time to come is refused",
+        "meshnode/core/admission.py",
+        "        mistimed = _ahead(message, now_ns) or _behind(message, now_ns)\n",
+        "        mistimed = _behind(message, now_ns)\n",
+        _LIARS,
+    ),
+    Mutation(
+        "simulated: late messages have a window",
+        "meshnode/core/names.py",
+        "        self.prices = NameWindow(NAME_WINDOW)\n",
+        "        self.prices = NameWindow(0)\n",
+        ("tests/simulation/test_checkers.py::test_an_update_that_comes_late_is_not_lost",),
+    ),
+    Mutation(
+        "simulated: marks on disk count after a restart",
+        "meshnode/node.py",
+        "            if not self.names.restore(Name(*mark), now_ns):\n"
+        "                self.outbox.forget(mark.author)\n",
+        "            pass\n",
+        _LIARS,
+    ),
+)

@@ -1,0 +1,118 @@
+"""The model stack and the world: what lies between nodes, and what befalls them."""
+
+import trio
+from trio.testing import MockClock
+
+from simulations.links import Links
+from simulations.model_gossip import DEGREE_HIGH, DEGREE_LOW
+from simulations.regions import REGIONS, RTT_MS, WITHIN_RTT_MS, WorldMap
+from simulations.timeline import SLOT_S, Timeline
+from simulations.world import open_world
+
+
+async def test_a_timeline_keeps_time_and_order(autojump_clock: MockClock) -> None:
+    called: list[tuple[str, float]] = []
+    async with trio.open_nursery() as nursery:
+        timeline = Timeline()
+        await nursery.start(timeline.run)
+
+        def call(name: str) -> None:
+            called.append((name, trio.current_time()))
+
+        for name, at in (("late", 5.0), ("first", 1.0), ("second", 1.0)):
+            timeline.call_at(at, call, name)
+        await trio.sleep(0.5)
+        timeline.call_at(0.7, call, "in between")
+        await trio.sleep(6)
+        nursery.cancel_scope.cancel()
+    assert [name for name, _ in called] == ["in between", "first", "second", "late"]
+    for (_, at), due in zip(called, (0.7, 1.0, 1.0, 5.0), strict=True):
+        assert due <= at + 1e-9
+        assert at <= due + SLOT_S
+
+
+async def test_a_mesh_keeps_its_degree_and_everybody_hears(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "1"})
+        others = [await world.start(f"n{k}", connect=[alice]) for k in range(24)]
+        await trio.sleep(30)
+        for node in (alice, *others):
+            degree = len(world.network.nodes[node.peer_id].gossip.mesh)
+            assert DEGREE_LOW <= degree <= DEGREE_HIGH
+        alice.source.set({"BTC-USD": "2"})
+        await trio.sleep(5)
+        for node in others:
+            assert [str(stored.quote.price) for stored in node.store.latest()] == ["2"]
+
+
+async def test_who_is_outside_the_mesh_is_told_and_asks(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "1"})
+        bob = await world.start("bob", connect=[alice])
+        await trio.sleep(30)
+        for node, other in ((alice, bob), (bob, alice)):
+            world.network.nodes[node.peer_id].gossip.mesh.pop(other.peer_id, None)
+        gossip = world.network.nodes[alice.peer_id].gossip
+        gossip.heartbeat()  # grafts anew, and tells
+        alice.source.set({"BTC-USD": "2"})
+        await trio.sleep(5)
+        assert [str(stored.quote.price) for stored in bob.store.latest()] == ["2"]
+
+
+async def test_a_link_that_is_cut_holds_what_is_sent(autojump_clock: MockClock) -> None:
+    links = Links(lambda _one, _other: 0.05)
+    async with open_world(links=links) as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "1"})
+        bob = await world.start("bob", connect=[alice])
+        await trio.sleep(30)
+        links.cut(alice.peer_id, bob.peer_id, one_way=True)
+        for price in ("2", "3"):
+            alice.source.set({"BTC-USD": price})
+            await trio.sleep(2)
+        assert [str(stored.quote.price) for stored in bob.store.latest()] == ["1"]
+        links.mend(alice.peer_id, bob.peer_id)
+        await trio.sleep(1)
+        history = await bob.store.history("BTC-USD", 10)
+        assert [str(stored.quote.price) for stored in history] == ["3", "2", "1"]
+
+
+async def test_a_frozen_node_says_nothing_and_goes_on_later(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "1"})
+        bob = await world.start("bob", connect=[alice])
+        await trio.sleep(30)
+        mark = len(bob.facts)
+        world.freeze(bob)
+        await trio.sleep(120)
+        assert len(bob.facts) == mark
+        world.thaw(bob)
+        await trio.sleep(30)
+        alice.source.set({"BTC-USD": "2"})
+        await trio.sleep(5)
+        assert [str(stored.quote.price) for stored in bob.store.latest()] == ["2"]
+        world.freeze(bob)
+        await world.kill(bob)
+        assert not bob.is_running
+
+
+async def test_nodes_by_name_have_keys_from_the_seed(autojump_clock: MockClock) -> None:
+    ids = []
+    for seed in (1, 1, 2):
+        async with open_world(seed=seed) as world, world.nodes("alice", "bob") as (alice, bob):
+            assert alice.is_running
+            assert bob.part.connect == (alice.addr,)
+            ids.append((alice.peer_id, bob.peer_id))
+        assert not alice.is_running
+    assert ids[0] == ids[1]
+    assert ids[0][0] != ids[2][0]
+
+
+def test_the_map_knows_the_way_between_any_two_regions() -> None:
+    for one in REGIONS:
+        for other in REGIONS:
+            if one != other:
+                assert RTT_MS[one, other] == RTT_MS[other, one] > WITHIN_RTT_MS
+    here = WorldMap(1)
+    delays = {here.base_delay_s("a", f"n{number}") for number in range(100)}
+    assert len(delays) == len(REGIONS)
+    assert WorldMap(1).region_of("a") == here.region_of("a")

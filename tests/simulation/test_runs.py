@@ -1,0 +1,99 @@
+"""Runs: the same from the same seed, told as text, JSON and a page; a violation can be replayed."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from simulations.checkers.court import Violation
+from simulations.report import as_json, as_text
+from simulations.report_page import page
+from simulations.runner import Outcome, Progress, Setup, simulate
+from simulations.scenario import load
+from simulations.seeds import run_seeds
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    return simulate(Setup(load("restart"), 5, 3, 2.2))
+
+
+def fingerprint(seed: int, stack: str = "model") -> str:
+    arguments = ["restart", "--nodes", "4", "--minutes", "1.2", "--stack", stack, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "meshnode", "simulate", *arguments, "--seed", str(seed)],
+        capture_output=True,
+        check=True,
+        env={name: text for name, text in os.environ.items() if name != "PYTHONHASHSEED"},
+    )
+    trace: str = json.loads(done.stdout)["trace"]
+    return trace
+
+
+def test_the_same_seed_gives_the_same_run_in_any_process() -> None:
+    assert fingerprint(1) == fingerprint(1) != fingerprint(2)
+
+
+@pytest.mark.long
+def test_the_same_seed_gives_the_same_run_twenty_times() -> None:
+    assert len({fingerprint(7) for _ in range(20)}) == 1
+
+
+def test_progress_is_told_every_virtual_second() -> None:
+    told: list[Progress] = []
+    simulate(Setup(load("steady"), 4, 1, 0.2), told.append)
+    assert len(told) == pytest.approx(told[-1].virtual_s, abs=2)
+    assert told[-1].accepted > 0
+
+
+def test_a_run_that_holds_in_words_and_figures(outcome: Outcome) -> None:
+    text = as_text(outcome)
+    assert "every rule held" in text
+    assert "p50" in text
+    tree = json.loads(json.dumps(as_json(outcome)))
+    assert tree["holds"] is True
+    assert tree["delivery"]["delivered"] == tree["delivery"]["expected"]
+    assert tree["latency_ms"]["times_shortest_path"] >= 1
+    assert tree["messages"]["duplicates_per_node"] > 0
+
+
+def test_a_violation_comes_with_the_command_that_replays_it(outcome: Outcome) -> None:
+    seen = Violation("a rule", 12.34, "n3", "saw <this>")
+    broken = replace(outcome, violations=(seen,), violation_counts={"a rule": 7})
+    text = as_text(broken)
+    assert "7 violations" in text
+    assert "a rule: at 12.3 s on n3: saw <this>" in text
+    assert "meshnode simulate restart --nodes 5 --seed 3 --minutes 2.2 --stack model" in text
+    assert "saw &lt;this&gt;" in page(broken)
+
+
+def test_the_page_stands_alone(outcome: Outcome) -> None:
+    opened: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            opened.append(tag)
+            assert not {"src", "href"} & {name for name, _ in attrs}  # nothing from elsewhere
+
+    Reader().feed(page(outcome))
+    assert opened.count("svg") == 3
+    assert "polyline" in opened
+
+
+def test_many_seeds_each_in_a_process_of_its_own() -> None:
+    results = list(run_seeds(Setup(load("steady"), 4, 1, 0.1), range(1, 4)))
+    assert sorted(result.seed for result in results) == [1, 2, 3]
+    assert all(result.holds for result in results)
+
+
+def test_a_run_that_ends_by_an_exception_fails_its_seed(tmp_path: os.PathLike[str]) -> None:
+    file = os.path.join(tmp_path, "bad.py")
+    with open(file, "w") as code:
+        code.write('"""Bad."""\n\n\nasync def play(stage):\n    raise ZeroDivisionError("oops")\n')
+    (result,) = run_seeds(Setup(load(file), 3, 1, 0.1), [5])
+    assert not result.holds
+    assert any("oops" in line for line in result.violations)

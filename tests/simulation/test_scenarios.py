@@ -1,0 +1,77 @@
+"""Every scenario holds: small and short here, many seeds behind the marker."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulations.runner import Outcome, Setup, simulate
+from simulations.scenario import load, names
+from simulations.seeds import run_seeds
+
+FAILED_ONCE = Path(__file__).with_name("failing_seeds.toml")
+NODES, MINUTES = 5, 2.2
+
+
+def ran(name: str, *, nodes: int = NODES, seed: int = 1, minutes: float = MINUTES) -> Outcome:
+    return simulate(Setup(load(name), nodes, seed, minutes))
+
+
+def told(outcome: Outcome) -> list[str]:
+    return [str(violation) for violation in outcome.violations]
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in ("outage", "liars")])
+def test_a_scenario_holds(name: str) -> None:
+    outcome = ran(name)
+    assert told(outcome) == []
+    assert outcome.accepted > 100
+
+
+def test_an_outage_is_flagged_at_ten_minutes_and_cleared() -> None:
+    outcome = ran("outage", nodes=5, minutes=13.5)
+    assert told(outcome) == []
+    assert outcome.facts["OutageExtended"] >= 2
+    assert max(sample.in_extended for sample in outcome.samples) >= 0.4
+    assert outcome.samples[-1].in_outage == 0
+
+
+def test_what_mallory_tries_is_in_vain() -> None:
+    assert told(ran("liars", nodes=8, minutes=2.5)) == []
+
+
+@pytest.mark.parametrize("run", tomllib.loads(FAILED_ONCE.read_text())["run"], ids=str)
+def test_what_failed_once_holds(run: dict[str, Any]) -> None:
+    scenario = load(run["scenario"])
+    assert told(simulate(Setup(scenario, run["nodes"], run["seed"], run["minutes"]))) == []
+
+
+def test_around_the_world_every_update_comes_within_a_second() -> None:
+    outcome = ran("steady", nodes=16, minutes=1)
+    assert told(outcome) == []
+    assert outcome.delivered == outcome.expected > 100
+    assert outcome.p50_s is not None
+    assert outcome.p99_s is not None
+    assert outcome.p50_s <= 0.3
+    assert outcome.p99_s <= 1.0
+
+
+@pytest.mark.long
+def test_a_hundred_nodes_around_the_world() -> None:
+    outcome = ran("steady", nodes=100, minutes=3)
+    assert told(outcome) == []
+    assert outcome.delivered == outcome.expected
+    assert outcome.p50_s is not None
+    assert outcome.p99_s is not None
+    assert outcome.p50_s <= 0.3
+    assert outcome.p99_s <= 1.0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", names())
+def test_a_scenario_holds_whatever_the_seed(name: str) -> None:
+    scenario = load(name)
+    setup = Setup(scenario, 12, 1, scenario.minutes)
+    failed = [result for result in run_seeds(setup, range(1, 201)) if not result.holds]
+    assert [(result.replay, result.violations) for result in failed] == []
