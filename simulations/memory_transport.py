@@ -1,6 +1,6 @@
 """A transport of the library's whose connections lead through memory, over `Links`.
 
-Its addresses look like those of a private network (`/ip4/10.0.0.1/tcp/4001`), so that whatever
+Its addresses look like those of a private network (`/ip4/10.0.0.1/tcp/4201`), so that whatever
 checks or gossips addresses treats them like any other.
 """
 
@@ -20,7 +20,7 @@ from simulations.links import Links
 from simulations.pipe import END, RESET, UNDER_WAY_BYTES_MAX, Pipe
 
 ACCEPT_QUEUE_MAX = 128  # connections that nobody has accepted yet; more are refused
-PORT = 4001
+PORT = 4201
 
 
 class MemoryConnection(ReadWriteCloser):  # type: ignore[misc]  # the library is untyped to mypy

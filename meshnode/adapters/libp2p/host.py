@@ -9,7 +9,6 @@ from typing import Any
 import trio
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
-from libp2p.host.ping import ID as PING
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStoreError
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
@@ -33,7 +32,6 @@ from meshnode.adapters.libp2p.settings import (
     CLOSE_S,
     DIAL_TIMEOUT_S,
     FAREWELL_S,
-    PING_BYTES,
     PING_TIMEOUT_S,
     STREAM_TIMEOUT_S,
     MeshSettings,
@@ -42,7 +40,7 @@ from meshnode.adapters.libp2p.settings import (
 from meshnode.adapters.libp2p.streams import MeshStream, served
 from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.core.verdicts import Verdict
-from meshnode.errors import ConfigError, PeerUnreachable, StreamBroken
+from meshnode.errors import ConfigError, PeerUnreachable
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -173,22 +171,19 @@ class LibP2PMesh:
 
     async def ping(self, peer_id: str) -> float:
         """The round-trip time in seconds. Raises PeerUnreachable."""
-        payload = secrets.token_bytes(PING_BYTES)
-        answer = b""
-        with trio.move_on_after(PING_TIMEOUT_S):
-            stream = await self.open_stream(peer_id, str(PING))
-            started_at = trio.current_time()
-            try:
-                await stream.write(payload)
-                while len(answer) < PING_BYTES and (part := await stream.read(PING_BYTES)):
-                    answer += part
-                rtt_s = trio.current_time() - started_at
-            except StreamBroken as error:
-                raise PeerUnreachable(f"{peer_id} broke a ping off") from error
-            finally:
-                await stream.reset()
-        if answer != payload:
-            raise PeerUnreachable(f"{peer_id} does not answer a ping")
+        target = ID.from_string(peer_id)
+        open_ones = [conn for conn in self._swarm.get_connections(target) if not conn.is_closed]
+        if not open_ones:
+            raise PeerUnreachable(f"not connected to {peer_id}")
+        asked_at = trio.current_time()
+        try:
+            with trio.fail_after(PING_TIMEOUT_S):
+                await open_ones[0].muxed_conn.ping()
+        except trio.TooSlowError:
+            raise PeerUnreachable(f"{peer_id} does not answer a ping") from None
+        except BaseLibp2pError as error:
+            raise PeerUnreachable(f"{peer_id} broke a ping off") from error
+        rtt_s = trio.current_time() - asked_at
         self._rtt_ms[peer_id] = round(rtt_s * 1000)
         return rtt_s
 

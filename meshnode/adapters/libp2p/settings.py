@@ -27,7 +27,6 @@ CLOSE_S = 3.0  # leaving altogether, hung peers or not
 # Who pings, and drops a peer that does not answer, is a service, for every kind of mesh: the
 # library's health monitor pings one peer after the other, and a frozen one holds up all checks.
 PING_TIMEOUT_S = 10.0
-PING_BYTES = 32
 
 ACCEPT_QUEUE_MAX = 1024  # accepted by the kernel, not by us yet
 CONNECTIONS_PER_PEER_MAX = 3  # a restart and a simultaneous dial leave two for a while
