@@ -228,7 +228,7 @@ class _Node:
         self.observer.observe(NodeReady(mesh.peer_id, addrs))
 
     def _find_held(self, name: Name) -> bytes | None:
-        return self.book.find_proof(EnvelopeKey(name.author, name.epoch, name.seq))
+        return self.book.verify_proof(EnvelopeKey(name.author, name.epoch, name.seq))
 
 
 async def _restore(

@@ -8,7 +8,9 @@ from typing import NamedTuple
 from protocols.errors import ProtocolError
 from protocols.limits import EXPONENT_MAX, EXPONENT_MIN, MANTISSA_MAX
 
-ASSET = re.compile(r"[A-Z0-9][A-Z0-9._/-]{0,31}")  # the whole of a name
+_NAME = "[A-Z0-9][A-Z0-9._/-]{0,31}"
+ASSET = re.compile(_NAME)  # the whole of a name
+ASSETS = re.compile(rf"{_NAME}(?:\n{_NAME})*+")  # names on lines; possessive: it never goes back
 
 RECORDED_TAG = "recorded"
 SYNTHETIC_TAG = "synthetic"

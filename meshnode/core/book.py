@@ -2,9 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 
 from meshnode.core.records import EnvelopeKey, Restored, StoredQuote
-from protocols.envelope import Envelope
+from protocols.envelope import Envelope, open_envelope
+from protocols.errors import Malformed
+from protocols.ids import Topic
 from protocols.limits import AUTHOR_ENVELOPE_BYTES_MAX
 from protocols.messages import PriceUpdate
 
@@ -13,6 +17,7 @@ AUTHORS_MAX = 1_000  # with prices; the one silent longest makes room, if it is 
 AUTHORS_OPEN_MAX = 64  # the same where there is no allowlist and anybody may be an author
 AUTHOR_SILENT_NS = 3_600 * 10**9
 # Dropping goes on to below the limit, so that a full shelf is not sorted for every update.
+_AS_STORED = partial(tuple.__new__, StoredQuote)
 _SHELF_BYTES_KEPT = AUTHOR_ENVELOPE_BYTES_MAX * 7 // 8
 
 
@@ -36,11 +41,12 @@ class Applied:
 class _Proof:
     raw: bytes
     proves: int  # how many quotes of the book stand by this envelope
+    is_verified: bool = True  # judged by us in this run, or checked since it was restored
 
 
 @dataclass(slots=True)
 class _Author:
-    assets: dict[str, None] = field(default_factory=dict)  # in the order of their first quotes
+    quotes: dict[str, StoredQuote] = field(default_factory=dict)  # the newest of each asset
     proofs: dict[EnvelopeKey, _Proof] = field(default_factory=dict)
     proof_bytes: int = 0
     heard_ns: int = 0
@@ -52,9 +58,10 @@ class Book:
     def __init__(self, *, authors_max: int) -> None:
         self._authors_max = authors_max
         self._authors: dict[bytes, _Author] = {}
-        self._by_asset: dict[str, dict[bytes, StoredQuote]] = {}
+        self._by_asset: dict[str, dict[bytes, None]] = {}  # the authors of each
         self._newest_ns: int | None = None
         self.refused = 0
+        self.unproven = 0
 
     # --- writing ----------------------------------------------------------------------------
 
@@ -89,20 +96,20 @@ class Book:
         """
         for stored in sorted(held.latest, key=lambda q: q.received_ns, reverse=True):
             author = self._authors.get(stored.author) or _Author()
-            has_room = author.assets or len(self._authors) < self._authors_max
-            if not has_room or len(author.assets) >= ASSETS_PER_AUTHOR_MAX:
+            has_room = author.quotes or len(self._authors) < self._authors_max
+            if not has_room or len(author.quotes) >= ASSETS_PER_AUTHOR_MAX:
                 self.refused += 1
                 continue
             self._authors[stored.author] = author
-            author.assets[stored.quote.asset] = None
-            self._by_asset.setdefault(stored.quote.asset, {})[stored.author] = stored
+            author.quotes[stored.quote.asset] = stored
+            self._by_asset.setdefault(stored.quote.asset, {})[stored.author] = None
             author.heard_ns = max(author.heard_ns, stored.received_ns)
             key = EnvelopeKey(stored.author, stored.epoch, stored.seq)
             raw = held.envelopes.get(key)
             if raw is not None:
                 proof = author.proofs.get(key)
                 if proof is None:
-                    author.proofs[key] = _Proof(raw, 1)
+                    author.proofs[key] = _Proof(raw, 1, is_verified=False)
                     author.proof_bytes += len(raw)
                 else:
                     proof.proves += 1
@@ -122,29 +129,26 @@ class Book:
     def assets_of(self, author: bytes) -> int | None:
         """Of how many assets an author's quotes stand here, or None where there are none."""
         held = self._authors.get(author)
-        return len(held.assets) if held else None
+        return len(held.quotes) if held else None
 
     def everything(self) -> Iterator[StoredQuote]:
         """Every quote that stands."""
-        for key, author in self._authors.items():
-            for asset in author.assets:
-                yield self._by_asset[asset][key]
+        for author in self._authors.values():
+            yield from author.quotes.values()
 
     def quotes_of(self, asset: str) -> Collection[StoredQuote]:
         """What each author last said of an asset."""
-        return self._by_asset.get(asset, {}).values()
+        return [self._authors[key].quotes[asset] for key in self._by_asset.get(asset, ())]
 
     def best(self, asset: str, active: Collection[bytes]) -> StoredQuote | None:
         """The quote to serve: of an active provider if there is one, the newest of them.
 
         Newest by issue, but not later than we received it: nobody wins by a clock that is ahead.
         """
-        candidates = self._by_asset.get(asset)
-        if not candidates:
-            return None
         return max(
-            candidates.values(),
+            self.quotes_of(asset),
             key=lambda q: (q.author in active, min(q.issued_ns, q.received_ns), q.author),
+            default=None,
         )
 
     def proof_of(self, stored: StoredQuote) -> bytes | None:
@@ -156,6 +160,25 @@ class Book:
         author = self._authors.get(key.author)
         proof = author.proofs.get(key) if author else None
         return proof.raw if proof else None
+
+    def verify_proof(self, key: EnvelopeKey) -> bytes | None:
+        """The envelope of this name, if it is kept and its author signed it.
+
+        One out of a store is checked when it is first asked for, which takes about as long as
+        judging it did; where it proves nothing it is dropped and counted in `unproven`. The
+        checks of a store notice damage, not forgery.
+        """
+        author = self._authors.get(key.author)
+        proof = author.proofs.get(key) if author else None
+        if author is None or proof is None:
+            return None
+        if not proof.is_verified:
+            if not _proves(proof.raw, key):
+                self.unproven += 1
+                self._release(author, key, [])
+                return None
+            proof.is_verified = True
+        return proof.raw
 
     def proofs(self, assets: Iterable[str] | None) -> Iterator[tuple[EnvelopeKey, bytes]]:
         """The envelopes that hold the newest quote of every (author, asset) asked for."""
@@ -191,7 +214,7 @@ class Book:
             return False
         released.extend(silent.proofs)
         del self._authors[key]
-        for asset in silent.assets:
+        for asset in silent.quotes:
             row = self._by_asset[asset]
             del row[key]
             if not row:
@@ -208,33 +231,44 @@ class Book:
         message = envelope.message
         assert isinstance(message.payload, PriceUpdate), "only price updates reach the book"
         key, epoch, seq, issued_ns = message.author, message.epoch, message.seq, message.issued_ns
-        by_asset, new, order = self._by_asset, tuple.__new__, (epoch, seq)
+        held = author.quotes
         changed: list[StoredQuote] = []
         late: list[StoredQuote] = []
-        superseded: dict[tuple[int, int], int] = {}  # quotes that no longer stand, by (epoch, seq)
         refused = 0
-        for quote in message.payload.quotes:
-            asset = quote[0]
-            stored = new(StoredQuote, (key, quote, epoch, seq, issued_ns, received_ns))
-            row = by_asset.get(asset)
-            standing = None if row is None else row.get(key)
-            if standing is not None:
-                before = standing[2:4]
-                if before >= order:
-                    late.append(stored)
+        # Quotes that no longer stand come in runs: an update mostly replaces another one.
+        run_epoch = run_seq = run = 0
+        superseded: list[tuple[EnvelopeKey, int]] = []
+        for stored in map(
+            _AS_STORED,
+            zip(
+                repeat(key),
+                message.payload.quotes,
+                repeat(epoch),
+                repeat(seq),
+                repeat(issued_ns),
+                repeat(received_ns),
+            ),
+        ):
+            asset = stored[1][0]
+            standing = held.get(asset)
+            if standing is None:
+                if len(held) >= ASSETS_PER_AUTHOR_MAX:
+                    refused += 1
                     continue
-                superseded[before] = superseded.get(before, 0) + 1
-            elif len(author.assets) >= ASSETS_PER_AUTHOR_MAX:
-                refused += 1
+                self._by_asset.setdefault(asset, {})[key] = None
+            elif standing[3] == run_seq and standing[2] == run_epoch:
+                run += 1
+            elif standing[2:4] >= (epoch, seq):
+                late.append(stored)
                 continue
             else:
-                author.assets[asset] = None
-            if row is None:
-                row = by_asset[asset] = {}
-            row[key] = stored
+                superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))
+                run_epoch, run_seq, run = standing[2], standing[3], 1
+            held[asset] = stored
             changed.append(stored)
-        for before, count in superseded.items():
-            self._disprove(author, EnvelopeKey(key, *before), count, released)
+        superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))
+        for before, count in superseded:
+            self._disprove(author, before, count, released)
         return changed, changed + late, refused
 
     def _disprove(
@@ -273,3 +307,13 @@ class Book:
     def _note_age(self, stored: StoredQuote) -> None:
         said_ns = min(stored.issued_ns, stored.received_ns)
         self._newest_ns = max(self._newest_ns or 0, said_ns)
+
+
+def _proves(raw: bytes, key: EnvelopeKey) -> bool:
+    try:
+        envelope = open_envelope(raw)
+    except Malformed:
+        return False
+    name = envelope.message.name
+    said = EnvelopeKey(name.author, name.epoch, name.seq)
+    return name.topic is Topic.PRICES and said == key and envelope.is_authentic()

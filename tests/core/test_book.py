@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from nacl.signing import SigningKey
 
 from meshnode.core.book import (
     ASSETS_PER_AUTHOR_MAX,
@@ -14,7 +15,7 @@ from meshnode.core.book import (
     Book,
 )
 from meshnode.core.records import EnvelopeKey, Restored, StoredQuote
-from protocols.envelope import Envelope
+from protocols.envelope import Envelope, seal
 from protocols.limits import AUTHOR_ENVELOPE_BYTES_MAX, QUOTES_MAX
 from protocols.messages import Message, PriceUpdate
 from protocols.quotes import Quote
@@ -252,6 +253,33 @@ def test_a_store_that_holds_more_than_the_book_may_does_not_fill_it_beyond() -> 
     book.restore(Restored(tuple(latest)))
     assert {author for _, author in standing(book)} == {CAROL, MALLORY}  # those heard last
     assert book.refused == 2
+
+
+def restored(raw: bytes, key: EnvelopeKey) -> Book:
+    quote = Quote("A", 1, 0, 0, 0, 1, None)
+    stored = StoredQuote(key.author, quote, key.epoch, key.seq, START_NS, START_NS)
+    book = Book(authors_max=1)
+    book.restore(Restored((stored,), {key: raw}))
+    return book
+
+
+def test_a_proof_out_of_a_store_is_checked_before_it_is_served() -> None:
+    signer = SigningKey(bytes(32))
+    author = bytes(signer.verify_key)
+    message = Message(
+        "main", author, 1, 1, START_NS, PriceUpdate((Quote("A", 1, 0, 0, 0, 1, None),))
+    )
+    genuine = seal(message, signer).raw
+    forged = seal(message, SigningKey(bytes(31) + b"1")).raw
+    key = EnvelopeKey(author, 1, 1)
+    assert restored(genuine, key).verify_proof(key) == genuine
+    elsewhere = key._replace(seq=2)
+    for raw, at in ((forged, key), (genuine[:-1], key), (genuine, elsewhere)):
+        book = restored(raw, at)
+        assert book.verify_proof(at) is None
+        assert book.unproven == 1
+        assert list(book.proofs(None)) == []  # dropped: it is not looked at again
+        assert book.best("A", ()) is not None
 
 
 # --- what is served -------------------------------------------------------------------------
