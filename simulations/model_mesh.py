@@ -1,25 +1,23 @@
 """A mesh at the level of messages: the ports of gossip and streams without a network beneath.
 
-Every node floods what it accepts to those it is connected to, over links with a delay. There are
-no sockets and no threads, so it runs in virtual time. It passes the contract tests of the real
-mesh, and is what tests of everything above the ports use.
+There are no sockets and no threads, so it runs in virtual time, a thousand nodes in one process.
+It passes the contract tests of the real mesh, and is what tests of everything above the ports use.
 """
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
+import random
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import trio
 from nacl.signing import SigningKey
 
+from meshnode.config import NodeConfig
 from meshnode.core.facts import PeerMisbehaved
-from meshnode.core.verdicts import Accepted, Ignored, Rejected
-from meshnode.errors import PeerUnreachable, PublishRefused, StreamBroken
+from meshnode.errors import PeerUnreachable, StreamBroken
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
-    GossipStatistics,
     Judge,
     Observer,
     PeerConnected,
@@ -27,56 +25,111 @@ from meshnode.ports import (
     Stream,
     StreamHandler,
 )
-from protocols.ids import Topic, key_from_peer_id, peer_id
+from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
+from simulations.determinism import running_node
+from simulations.links import Links
+from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair
+from simulations.model_wire import Connection, Wire
+from simulations.timeline import Timeline
 
-SEEN_MAX = 10_000
+HEARTBEAT_S = 1.0
+DIAL_TIMEOUT_S = 5.0
+DIAL_ROUND_TRIPS = 4  # TCP, Noise, and agreeing on a multiplexer
+STREAM_ROUND_TRIPS = 1  # agreeing on a protocol
+EVENTS_MAX = 1_024  # of connections, not asked for yet; the oldest goes
 
 
-@dataclass(slots=True)
 class ModelNetwork:
-    """Who is there, who is connected to whom, and how long a message takes (seconds)."""
+    """Who is there and who is connected to whom; what lies between them is the `links`' matter.
 
-    nursery: trio.Nursery
-    delay_s: float = 0.01
-    nodes: dict[str, "ModelMesh"] = field(default_factory=dict)
-    cut: set[frozenset[str]] = field(default_factory=set)
-    muted: set[str] = field(default_factory=set)  # whose gossip goes nowhere
-    frozen: set[str] = field(default_factory=set)  # who answers nothing, its connections open
-    _next_addr: int = 0
+    `hop_s` is what a node takes to pass a message on.
+    """
 
-    def new_addr(self) -> str:
-        """An address nobody has had yet."""
-        self._next_addr += 1
-        return f"/ip4/127.0.0.1/tcp/{self._next_addr}"
+    def __init__(
+        self, nursery: trio.Nursery, links: Links, rng: random.Random, *, hop_s: float = 0.0
+    ) -> None:
+        self.nursery = nursery
+        self.links = links
+        self.rng = rng
+        self.hop_s = hop_s
+        self.timeline = Timeline()
+        self.nodes: dict[str, ModelMesh] = {}
+        self.cut: set[frozenset[str]] = set()  # whose dials are refused
+        self.muted: set[str] = set()  # whose gossip goes nowhere
+        self.frozen: set[str] = set()  # who answers nothing, its connections open
+        self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
+        self._addrs: dict[str, str] = {}
+
+    def addr_of(self, node: str) -> str:
+        """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
+        high, low = divmod(len(self._addrs), 250)
+        return self._addrs.setdefault(node, f"/ip4/10.0.{high}.{low + 1}/tcp/4201")
+
+    @asynccontextmanager
+    async def open_mesh(
+        self, config: NodeConfig, *, key_seed: bytes, judge: Judge, observer: Observer
+    ) -> AsyncIterator["ModelMesh"]:
+        """See `OpenMesh`; a node listens on its own address here, whatever is configured."""
+        del config  # one network in one world: whoever is connected hears everybody
+        async with open_model_mesh(self, key_seed=key_seed, judge=judge, observer=observer) as mesh:
+            yield mesh
+
+    def crash(self, peer_id: str) -> None:
+        """A node's process ends at once: its connections are reset."""
+        if peer_id in self.nodes:
+            self.nodes[peer_id].close()
 
     def cut_link(self, one: str, other: str) -> None:
-        """Break the connection of two peers, and let them dial in vain until it is mended."""
+        """Break the connection of two peers, and have dials refused until it is mended."""
         self.cut.add(frozenset((one, other)))
         if one in self.nodes:
             self.nodes[one].drop(other)
 
     def is_cut(self, one: str, other: str) -> bool:
-        """Whether two peers cannot reach each other."""
+        """Whether a dial is refused between two peers."""
         return frozenset((one, other)) in self.cut
 
     def mend_link(self, one: str, other: str) -> None:
-        """Let two peers reach each other again."""
+        """Let two peers dial each other again."""
         self.cut.discard(frozenset((one, other)))
+
+    async def keep_heartbeats(self) -> None:
+        """Gossip's heartbeats, of all nodes that have something to do at one."""
+        while True:
+            await trio.sleep(HEARTBEAT_S)
+            due, self.talkative = self.talkative, {}
+            for peer in due:
+                mesh = self.nodes.get(peer)
+                if mesh is not None and not self.links.is_frozen(peer) and mesh.gossip.heartbeat():
+                    self.talkative[peer] = None
 
 
 @asynccontextmanager
-async def open_network(*, delay_s: float = 0.01) -> AsyncIterator[ModelNetwork]:
-    """A network for nodes to join; whatever is under way in it ends with it."""
+async def open_network(
+    *, delay_s: float = 0.01, links: Links | None = None, seed: int = 0, hop_s: float = 0.0
+) -> AsyncIterator[ModelNetwork]:
+    """A network for nodes to join; whatever is under way in it ends with it.
+
+    Without `links`, all are alike and take `delay_s`.
+    """
     async with trio.open_nursery() as nursery:
-        yield ModelNetwork(nursery, delay_s)
+        rng = random.Random(f"network {seed}")
+        network = ModelNetwork(nursery, links or Links(lambda _a, _b: delay_s), rng, hop_s=hop_s)
+        await nursery.start(network.timeline.run)
+        nursery.start_soon(network.keep_heartbeats)
+        yield network
         nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
 async def open_model_mesh(
-    network: ModelNetwork, *, key_seed: bytes, judge: Judge | None, observer: Observer
+    network: ModelNetwork,
+    *,
+    key_seed: bytes,
+    judge: Judge | None,
+    observer: Observer,
 ) -> AsyncIterator["ModelMesh"]:
     """Join a network; leaving it breaks every connection.
 
@@ -89,107 +142,28 @@ async def open_model_mesh(
         mesh.close()
 
 
-class ModelGossip:
-    """Floods accepted messages over the connections of its mesh."""
-
-    def __init__(
-        self, mesh: "ModelMesh", network: ModelNetwork, key: bytes, judge: Judge | None
-    ) -> None:
-        self._mesh = mesh
-        self._network = network
-        self._key = key
-        self._judge = judge
-        self._seqno = round(trio.current_time() * 10**9)  # after a restart, ids are new
-        self._seen: OrderedDict[tuple[bytes, int], None] = OrderedDict()
-        self._accepted: deque[Accepted] = deque()
-        self._arrived = trio.Event()
-        self._accepted_count = 0
-        self._ignored: Counter[str] = Counter()
-        self._rejected: Counter[str] = Counter()
-
-    async def publish(self, topic: Topic, data: bytes) -> None:
-        """See `Gossip.publish`."""
-        await trio.lowlevel.checkpoint()
-        self._seqno += 1
-        refusal = self.hear(topic, self._key, self._seqno, data, forwarder=None)
-        if refusal is not None:
-            raise PublishRefused(refusal)
-
-    async def receive(self) -> Accepted:
-        """See `Gossip.receive`."""
-        await trio.lowlevel.checkpoint()
-        while not self._accepted:
-            self._arrived = trio.Event()
-            await self._arrived.wait()
-        return self._accepted.popleft()
-
-    async def flush(self) -> None:
-        """See `Gossip.flush`."""
-        await trio.sleep(self._network.delay_s)
-
-    def statistics(self) -> GossipStatistics:
-        """See `Gossip.statistics`."""
-        return GossipStatistics(
-            accepted=self._accepted_count,
-            ignored=dict(self._ignored),
-            rejected=dict(self._rejected),
-            dropped_inbound=0,
-            dropped_outbound=0,
-            queued=len(self._accepted),
-        )
-
-    def hear(
-        self, topic: Topic, sender: bytes, seqno: int, data: bytes, forwarder: str | None
-    ) -> str | None:
-        """A message arrived from a peer, or from ourselves; why it was refused, if it was."""
-        if (sender, seqno) in self._seen or self._judge is None:
-            return None
-        match self._judge(topic, sender, data):
-            case Accepted() as accepted:
-                self._accepted_count += 1
-            case Ignored(reason=reason):
-                self._ignored[reason.value] += 1
-                return reason.value
-            case Rejected(reason=reason):
-                self._rejected[reason.value] += 1
-                return reason.value
-        self._seen[sender, seqno] = None
-        if len(self._seen) > SEEN_MAX:
-            self._seen.popitem(last=False)
-        self._accepted.append(accepted)
-        self._arrived.set()
-        for peer in self._mesh.connected:
-            if peer != forwarder:
-                self._network.nursery.start_soon(self._send, peer, topic, sender, seqno, data)
-        return None
-
-    async def _send(self, peer: str, topic: Topic, sender: bytes, seqno: int, data: bytes) -> None:
-        network, other = self._network, self._network.nodes.get(peer)
-        if other is None or self._mesh.peer_id in network.muted:
-            return
-        await trio.sleep(network.delay_s)
-        # What was sent arrives, though its sender has left meanwhile.
-        if network.nodes.get(peer) is other and not network.is_cut(self._mesh.peer_id, peer):
-            other.gossip.hear(topic, sender, seqno, data, self._mesh.peer_id)
-
-
 class ModelMesh:
     """One node's place in a `ModelNetwork`."""
 
     def __init__(
-        self, network: ModelNetwork, key: bytes, judge: Judge | None, observer: Observer
+        self,
+        network: ModelNetwork,
+        key: bytes,
+        judge: Judge | None,
+        observer: Observer,
     ) -> None:
         self._network = network
         self._peer_id = peer_id(key)
         self._observer = observer
         self._gossip = ModelGossip(self, network, key, judge)
         self._handlers: dict[str, StreamHandler] = {}
-        self._addr: str | None = None
-        self.connected: dict[str, int | None] = {}  # peer id → round-trip time in ms
-        self._streams: dict[ModelStream, None] = {}  # those we serve
+        self._addr = network.addr_of(self._peer_id)
+        self._listens = False
+        self._process = running_node.get("")
+        self.connections: dict[str, Connection] = {}
         self._served: Counter[str] = Counter()
-        self._events: deque[ConnectionEvent] = deque()
-        self._happened = trio.Event()
+        self._events: deque[ConnectionEvent] = deque(maxlen=EVENTS_MAX)
+        self._happened = trio.lowlevel.ParkingLot()
 
     @property
     def peer_id(self) -> str:
@@ -203,7 +177,7 @@ class ModelMesh:
 
     def addrs(self) -> tuple[str, ...]:
         """See `Mesh.addrs`."""
-        return () if self._addr is None else (f"{self._addr}/p2p/{self._peer_id}",)
+        return (f"{self._addr}/p2p/{self._peer_id}",) if self._listens else ()
 
     def refused(self) -> dict[str, int]:
         """See `Mesh.refused`; the model has no guards."""
@@ -212,8 +186,8 @@ class ModelMesh:
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """See `Mesh.peers`."""
         return tuple(
-            ConnectedPeer(peer, self._addrs_of(peer), rtt_ms)
-            for peer, rtt_ms in self.connected.items()
+            ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
+            for peer, connection in self.connections.items()
         )
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
@@ -223,23 +197,24 @@ class ModelMesh:
     async def listen(self) -> None:
         """See `Mesh.listen`."""
         await trio.lowlevel.checkpoint()
-        self._addr = self._network.new_addr()
+        self._listens = True
         self._network.nodes[self._peer_id] = self
 
     async def connect(self, addr: str) -> str:
         """See `Mesh.connect`."""
-        await trio.sleep(self._network.delay_s)
         place, _, peer = addr.rpartition("/p2p/")
         if peer == self._peer_id:
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
-        other = self._network.nodes.get(peer)
-        if other is None or other._addr != place or self._network.is_cut(self._peer_id, peer):
-            raise PeerUnreachable(f"{addr} refuses connections: is the node running?")
-        if peer not in self.connected:
-            self._came(peer)
-            other._came(self._peer_id)
-            self._network.nodes.setdefault(self._peer_id, self)
-        return peer
+        with trio.move_on_after(DIAL_TIMEOUT_S):
+            await self._travel(peer, DIAL_ROUND_TRIPS)
+            other = self._network.nodes.get(peer)
+            if other is None or place not in other._places() or self._is_cut(peer):
+                raise PeerUnreachable(f"{addr} refuses connections: is the node running?")
+            if peer not in self.connections:
+                self._network.nodes.setdefault(self._peer_id, self)
+                self._connect(other)
+            return peer
+        raise PeerUnreachable(f"{addr} does not answer: is it reachable from here?")
 
     async def disconnect(self, peer_id: str) -> None:
         """See `Mesh.disconnect`."""
@@ -248,70 +223,119 @@ class ModelMesh:
 
     async def open_stream(self, peer_id: str, protocol: str) -> Stream:
         """See `Mesh.open_stream`."""
-        await trio.sleep(self._network.delay_s)
-        other = self._network.nodes.get(peer_id)
-        handler = other._handlers.get(protocol) if other else None
-        if other is None or handler is None or peer_id not in self.connected:
+        connection = self.connections.get(peer_id)
+        if connection is None:
+            raise PeerUnreachable(f"not connected to {peer_id}")
+        await self._travel(peer_id, STREAM_ROUND_TRIPS)
+        other, partner = connection.peer, connection.partner
+        handler = other._handlers.get(protocol)
+        if handler is None or not connection.is_open or partner is None or not partner.is_open:
             raise PeerUnreachable(f"{peer_id} does not speak {protocol}")
-        ours, theirs = stream_pair(self._peer_id, peer_id)
-        other._streams[theirs] = None
+        ours, theirs = stream_pair(self._peer_id, peer_id, connection.wire.send, partner.wire.send)
+        connection.add(ours)
+        partner.add(theirs)
         self._network.nursery.start_soon(other._handle, protocol, handler, theirs)
         return ours
 
     async def ping(self, peer_id: str) -> float:
         """See `Mesh.ping`."""
-        if peer_id not in self.connected:
+        connection = self.connections.get(peer_id)
+        if connection is None:
             raise PeerUnreachable(f"not connected to {peer_id}")
         if peer_id in self._network.frozen:
             await trio.sleep_forever()  # the caller's patience decides
-        await trio.sleep(2 * self._network.delay_s)
-        self.connected[peer_id] = round(2000 * self._network.delay_s)
-        return 2 * self._network.delay_s
+        began_at = trio.current_time()
+        await self._travel(peer_id, 1)
+        if not connection.is_open or connection.partner is None or not connection.partner.is_open:
+            raise PeerUnreachable(f"{peer_id} has closed the connection")
+        rtt_s = trio.current_time() - began_at
+        connection.rtt_ms = round(1000 * rtt_s)
+        return rtt_s
 
     async def next_connection_event(self) -> ConnectionEvent:
         """See `Mesh.next_connection_event`."""
         await trio.lowlevel.checkpoint()
         while not self._events:
-            self._happened = trio.Event()
-            await self._happened.wait()
+            await self._happened.park()
         return self._events.popleft()
 
     def drop(self, peer: str) -> None:
-        """Break the connection to a peer, on both sides."""
-        other = self._network.nodes.get(peer)
-        if peer in self.connected:
-            self._went(peer)
-            if other is not None:
-                other._went(self._peer_id)
+        """Break the connection to a peer; it learns of it as soon as word gets there."""
+        connection = self.connections.get(peer)
+        if connection is not None:
+            self._close(connection)
+            partner = connection.partner
+            connection.wire.send(connection.peer._close, partner)
 
     def close(self) -> None:
         """Leave the network."""
-        for peer in list(self.connected):
+        for peer in list(self.connections):
             self.drop(peer)
+        self._listens = False
         if self._network.nodes.get(self._peer_id) is self:
             del self._network.nodes[self._peer_id]
 
-    def _addrs_of(self, peer: str) -> tuple[str, ...]:
-        other = self._network.nodes.get(peer)
-        return () if other is None or other._addr is None else (other._addr,)
+    # --- inside -----------------------------------------------------------------------------
 
-    def _came(self, peer: str) -> None:
-        key_from_peer_id(peer)  # an address with a made-up id is a mistake of the test's
-        self.connected[peer] = None
-        self._tell(PeerConnected(peer))
+    def _places(self) -> tuple[str, ...]:
+        return (self._addr,) if self._listens else ()
 
-    def _went(self, peer: str) -> None:
-        self.connected.pop(peer, None)
-        for stream in [stream for stream in self._streams if stream.peer_id == peer]:
-            del self._streams[stream]
-            stream.break_off()
+    def _is_cut(self, peer: str) -> bool:
+        return self._network.is_cut(self._peer_id, peer)
+
+    async def _travel(self, peer: str, round_trips: int) -> None:
+        """Take the time for so many round trips, and until both ways are open."""
+        links = self._network.links
+        there_s = links.delay_s(self._peer_id, peer)
+        await trio.sleep(round_trips * (there_s + links.delay_s(peer, self._peer_id)))
+        while not (links.is_open(self._peer_id, peer) and links.is_open(peer, self._peer_id)):
+            await links.wait_open(self._peer_id, peer)
+            await links.wait_open(peer, self._peer_id)
+
+    def _connect(self, other: "ModelMesh") -> None:
+        ours, theirs = self._end_towards(other), other._end_towards(self)
+        ours.partner, theirs.partner = theirs, ours
+        self._came(ours)
+        other._came(theirs)
+        self._gossip.joined(ours)
+
+    def _end_towards(self, other: "ModelMesh") -> Connection:
+        network = self._network
+        wire = Wire(network.links, network.timeline, network.nursery, self._peer_id, other._peer_id)
+        return Connection(wire, other)
+
+    def _came(self, connection: Connection) -> None:
+        peer = connection.peer._peer_id
+        stale = self.connections.pop(peer, None)
+        if stale is not None:  # the peer was cut off, crashed and came back before we noticed
+            stale.is_open = False
+            self._gossip.left(peer)
+            self._break_streams(stale)
+        self.connections[peer] = connection
+        if stale is None:
+            self._tell(PeerConnected(peer))
+
+    def _close(self, connection: Connection) -> None:
+        peer = connection.peer._peer_id
+        if not connection.is_open:
+            return
+        connection.is_open = False
+        del self.connections[peer]
+        self._gossip.left(peer)
+        self._break_streams(connection)
         self._tell(PeerDisconnected(peer))
+
+    @staticmethod
+    def _break_streams(connection: Connection) -> None:
+        for stream in connection.streams:
+            stream.break_off()
 
     def _tell(self, event: ConnectionEvent) -> None:
         self._events.append(event)
-        self._happened.set()
+        self._happened.unpark()
 
     async def _handle(self, protocol: str, handler: StreamHandler, stream: ModelStream) -> None:
+        running_node.set(self._process)  # the task was begun by the peer, and is ours from here on
         peer = stream.peer_id
         if self._peer_id in self._network.frozen:
             return
@@ -320,13 +344,17 @@ class ModelMesh:
             return
         self._served[peer] += 1
         try:
-            await handler(stream)
-            await stream.finish()
-        except StreamBroken:
-            await stream.reset()
+            await self._serve(handler, stream)
         except Exception as error:  # noqa: BLE001 - the edge: a handler's bug ends its stream only
             self._observer.observe(PeerMisbehaved(peer, protocol, repr(error)))
             await stream.reset()
         finally:
             self._served[peer] -= 1
-            self._streams.pop(stream, None)
+
+    @staticmethod
+    async def _serve(handler: Callable[[Stream], Awaitable[None]], stream: ModelStream) -> None:
+        try:
+            await handler(stream)
+            await stream.finish()
+        except StreamBroken:
+            await stream.reset()

@@ -1,4 +1,7 @@
-"""Streams in memory, with what makes real ones hard: bounded buffers, half-closing, resets."""
+"""Streams in memory with what makes real ones hard: latency, bounded buffers, resets."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import trio
 
@@ -7,33 +10,46 @@ from meshnode.errors import StreamBroken
 PIPE_BYTES_MAX = 256 * 1024  # a yamux window: who writes more waits until the peer has read
 LINGER_S = 1.0  # how long an answered stream waits for its peer to close, before it is reset
 
+# Has something happen at the other end, when what is sent now arrives there.
+Carry: TypeAlias = Callable[..., None]
+
+
+def at_once(arrive: Callable[..., None], *args: Any) -> None:
+    """The way between two ends that are in one place."""
+    arrive(*args)
+
 
 class _Pipe:
-    """Bytes one way."""
+    """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse."""
 
-    def __init__(self) -> None:
+    def __init__(self, there: Carry, back: Carry) -> None:
+        self._there = there
+        self._back = back
         self._buffer = bytearray()
+        self._under_way_bytes = 0
         self._changed = trio.lowlevel.ParkingLot()
-        self._ended = False
-        self.is_broken = False
+        self._closed = False  # the writer has said that nothing more comes
+        self._ended = False  # and the reader has been told
+        self._refused = False  # the writer knows that nobody reads
+        self.is_broken = False  # the reader knows that something was lost
 
     @property
     def is_drained(self) -> bool:
         return self._ended and not self._buffer
 
     async def put(self, data: bytes) -> bool:
-        """Whether all of it went in, before the pipe broke or ended."""
+        """Whether all of it went in, before the pipe broke or was closed."""
         await trio.lowlevel.checkpoint()
         rest = memoryview(data)
-        while rest and not (self.is_broken or self._ended):
-            room = PIPE_BYTES_MAX - len(self._buffer)
+        while rest and not (self._refused or self._closed):
+            room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
                 await self._changed.park()
                 continue
-            self._buffer += rest[:room]
-            rest = rest[room:]
-            self._changed.unpark_all()
-        return not (rest or self.is_broken)
+            chunk, rest = bytes(rest[:room]), rest[room:]
+            self._under_way_bytes += len(chunk)
+            self._there(self._arrive, chunk)
+        return not (rest or self._refused)
 
     async def get(self, max_bytes: int) -> bytes:
         """What is there, at most so much; nothing once the pipe has ended or broken."""
@@ -45,15 +61,41 @@ class _Pipe:
         self._changed.unpark_all()
         return data
 
-    def end(self) -> None:
+    def close(self) -> None:
+        """The writer is done."""
+        if not self._closed:
+            self._closed = True
+            self._there(self._end)
+            self._changed.unpark_all()
+
+    def abandon(self) -> None:
+        """The writer resets: what is under way is lost."""
+        self._refuse()
+        self._there(self._break)
+
+    def refuse(self) -> None:
+        """The reader resets."""
+        self._break()
+        self._back(self._refuse)
+
+    def _arrive(self, chunk: bytes) -> None:
+        self._under_way_bytes -= len(chunk)
+        if not self.is_broken:
+            self._buffer += chunk
+        self._changed.unpark_all()
+
+    def _end(self) -> None:
         self._ended = True
         self._changed.unpark_all()
 
-    def break_off(self) -> None:
-        """What is under way is lost."""
+    def _break(self) -> None:
         if not self.is_drained:
             self.is_broken = True
             self._buffer.clear()
+        self._changed.unpark_all()
+
+    def _refuse(self) -> None:
+        self._refused = True
         self._changed.unpark_all()
 
 
@@ -64,6 +106,7 @@ class ModelStream:
         self._peer = peer
         self._inbound = inbound
         self._outbound = outbound
+        self.is_over = False  # reset, or read to its end
 
     @property
     def peer_id(self) -> str:
@@ -75,6 +118,8 @@ class ModelStream:
         data = await self._inbound.get(max_bytes)
         if self._inbound.is_broken:
             raise StreamBroken(f"the stream with {self._peer} was reset")
+        if not data:
+            self.is_over = True
         return data
 
     async def write(self, data: bytes) -> None:
@@ -85,7 +130,7 @@ class ModelStream:
     async def close(self) -> None:
         """See `Stream.close`."""
         await trio.lowlevel.checkpoint()
-        self._outbound.end()
+        self._outbound.close()
 
     async def reset(self) -> None:
         """See `Stream.reset`."""
@@ -94,8 +139,10 @@ class ModelStream:
 
     def break_off(self) -> None:
         """End both directions, as when the connection breaks."""
-        self._inbound.break_off()
-        self._outbound.break_off()
+        if not self.is_over or not self._inbound.is_drained:
+            self.is_over = True
+            self._inbound.refuse()
+        self._outbound.abandon()
 
     async def finish(self) -> None:
         """Close, and wait a little for the peer to do so; then nothing is left of the stream."""
@@ -107,7 +154,12 @@ class ModelStream:
             await self.reset()
 
 
-def stream_pair(opener: str, server: str) -> tuple[ModelStream, ModelStream]:
-    """The opener's end and the server's, each knowing its peer's id."""
-    there, back = _Pipe(), _Pipe()
-    return ModelStream(server, back, there), ModelStream(opener, there, back)
+def stream_pair(
+    opener: str, server: str, there: Carry = at_once, back: Carry = at_once
+) -> tuple[ModelStream, ModelStream]:
+    """The opener's end and the server's, each knowing its peer's id.
+
+    `there` and `back` carry what the opener and the server send.
+    """
+    question, reply = _Pipe(there, back), _Pipe(back, there)
+    return ModelStream(server, reply, question), ModelStream(opener, question, reply)

@@ -1,4 +1,4 @@
-"""A world of nodes in one process: the real `run_node` over a model of the network.
+"""A world of nodes in one process: the real `run_node` over a network of its own.
 
     async with open_world() as world:
         alice = await world.start("alice", role="provider", prices={"BTC-USD": "100"})
@@ -9,105 +9,92 @@ Everything happens in trio's time, so under an autojump clock minutes pass in mi
 
 import hashlib
 import random
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from typing import Generic, Protocol
 
 import trio
-from nacl.signing import SigningKey
+from typing_extensions import TypeVar
 
-from meshnode.adapters.storage.memory import MemoryStore
 from meshnode.config import NodeConfig
 from meshnode.core.facts import Fact
-from meshnode.errors import SourceUnavailable
+from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.node import run_node
 from meshnode.platform import Home, Platform
-from meshnode.ports import Judge, Mesh, Observation, Observer, Source, Store, TaskStatus, WallClock
-from protocols.ids import peer_id
+from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
+from protocols.envelope import Envelope
+from protocols.ids import Topic
 from simulations.clock import VirtualClock
-from simulations.model_mesh import ModelNetwork, open_model_mesh, open_network
-
-F = TypeVar("F")
-
-
-class SetPrices:
-    """A source whose prices the scenario sets; it may be made to fail."""
-
-    def __init__(self, prices: Mapping[str, str], clock: WallClock) -> None:
-        self.name = "set"
-        self._clock = clock
-        self._sender, self._receiver = trio.open_memory_channel[Sequence[Observation] | None](1000)
-        self.set(prices)
-
-    def set(self, prices: Mapping[str, str]) -> None:
-        """New prices, from now on."""
-        now_ns = self._clock.now_ns()
-        self._sender.send_nowait(
-            [Observation(asset, Decimal(price), now_ns) for asset, price in prices.items()]
-        )
-
-    def fail(self) -> None:
-        """Break: whoever reads gets SourceUnavailable, once."""
-        self._sender.send_nowait(None)
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[AsyncIterator[Sequence[Observation]]]:
-        """See `Source.open`."""
-        yield self._observations()
-
-    async def _observations(self) -> AsyncIterator[Sequence[Observation]]:
-        while (batch := await self._receiver.receive()) is not None:
-            yield batch
-        raise SourceUnavailable(f"{self.name}: told to fail")
+from simulations.determinism import Freezer, running_node
+from simulations.links import Links
+from simulations.model_mesh import ModelNetwork, open_network
+from simulations.stores import FaultyStore
+from simulations.witness import Witness
+from simulations.world_node import MakeSource, Part, WorldNode
 
 
-@dataclass
-class WorldNode:
-    """A node of a world: what it is, what it keeps over a restart, and what it observed."""
-
-    name: str
-    config: NodeConfig
-    seed: bytes
-    store: MemoryStore
-    source: SetPrices
-    facts: list[Fact] = field(default_factory=list)
-    mesh: Mesh | None = None
-    stop: trio.Event = field(default_factory=trio.Event)
-    ended: trio.Event = field(default_factory=trio.Event)
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+class Network(Protocol):
+    """What nodes are connected by: one of the stacks."""
 
     @property
-    def peer_id(self) -> str:
-        """The node's id."""
-        return peer_id(bytes(SigningKey(self.seed).verify_key))
+    def links(self) -> Links:
+        """What lies between the nodes."""
+        ...
 
-    @property
-    def addr(self) -> str:
-        """Where it is reached."""
-        assert self.mesh is not None, f"{self.name} was never started"
-        return self.mesh.addrs()[0]
+    def addr_of(self, node: str) -> str:
+        """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
+        ...
 
-    def observe(self, fact: Fact) -> None:
-        """See `Observer.observe`."""
-        self.facts.append(fact)
+    def open_mesh(
+        self, config: NodeConfig, *, key_seed: bytes, judge: Judge, observer: Observer
+    ) -> AbstractAsyncContextManager[Mesh]:
+        """See `OpenMesh`."""
+        ...
 
-    def observed(self, kind: type[F]) -> list[F]:
-        """The facts of one kind, in their order."""
-        return [fact for fact in self.facts if isinstance(fact, kind)]
+    def crash(self, node: str, /) -> None:
+        """A node's process ends at once: its connections are reset."""
+        ...
 
 
-class World:
-    """Nodes by name, on one network."""
+N = TypeVar("N", bound=Network, default=ModelNetwork)
 
-    def __init__(self, network: ModelNetwork, nursery: trio.Nursery) -> None:
+
+class World(Generic[N]):
+    """Nodes by name, on one network; `seed` decides their keys and every chance of theirs."""
+
+    def __init__(
+        self,
+        network: N,
+        nursery: trio.Nursery,
+        *,
+        seed: int = 0,
+        witnesses: Sequence[Witness] = (),
+    ) -> None:
         self.network = network
         self.clock = VirtualClock()
+        self.by_name: dict[str, WorldNode] = {}
         self._nursery = nursery
-        self.nodes: dict[str, WorldNode] = {}
+        self._seed = seed
+        self._witnesses = tuple(witnesses)
+        self._freezer = Freezer()
+
+    def add_witnesses(self, witnesses: Sequence[Witness]) -> None:
+        """Let others look on; before any node starts."""
+        self._witnesses = tuple(witnesses)
+
+    # --- nodes ------------------------------------------------------------------------------
+
+    def node(self, name: str) -> WorldNode:
+        """A node by its name, whether it was ever started or not."""
+        if name not in self.by_name:
+            seed = hashlib.sha256(f"{self._seed} {name}".encode()).digest()
+            node = WorldNode(name, seed, "", _deaf, FaultyStore())
+            node.place = self.network.addr_of(node.peer_id)
+            node.observe = partial(self._observed, node)
+            node.store = FaultyStore(partial(self._committed, node))
+            self.by_name[name] = node
+        return self.by_name[name]
 
     async def start(
         self,
@@ -117,25 +104,16 @@ class World:
         prices: Mapping[str, str] | None = None,
         connect: Iterable[WorldNode] = (),
         allow: Iterable[str] = (),
+        make_source: MakeSource | None = None,
     ) -> WorldNode:
         """Start a node, or start one again that was stopped or killed, with what it kept."""
-        before = self.nodes.get(name)
-        config = NodeConfig(
-            role=role,  # type: ignore[arg-type]  # checked by the configuration itself
-            sources=("set:",) if role == "provider" else (),
-            connect=tuple(node.addr for node in connect),
-            allow=tuple(allow),
-            data_dir=Path("/nowhere"),
-        )
-        node = WorldNode(
-            name,
-            config,
-            seed=hashlib.sha256(name.encode()).digest(),
-            store=before.store if before else MemoryStore(),
-            source=SetPrices(prices or {}, self.clock),
-            facts=before.facts if before else [],
-        )
-        self.nodes[name] = node
+        part = Part(role, prices or {}, tuple(n.addr for n in connect), tuple(allow), make_source)
+        return await self.start_as(self.node(name), part)
+
+    async def start_as(self, node: WorldNode, part: Part | None = None) -> WorldNode:
+        """Start a node with a part of its own, or with the one that it had."""
+        assert not node.is_running, f"{node.name} runs already"
+        node.begin(part or node.part)
         await self._nursery.start(self._run, node)
         return node
 
@@ -146,53 +124,143 @@ class World:
 
     async def kill(self, node: WorldNode) -> None:
         """End a node at once: it says nothing and writes nothing more."""
+        self.thaw(node)
+        self.network.crash(node.peer_id)
         node.scope.cancel()
         await node.ended.wait()
+
+    def freeze(self, node: WorldNode) -> None:
+        """Let a node's process stand still; its connections stay, and nothing comes or goes."""
+        self.network.links.freeze(node.peer_id)
+        self._freezer.freeze(node.name)
+
+    def thaw(self, node: WorldNode) -> None:
+        """Let it go on; what it missed comes now."""
+        self._freezer.thaw(node.name)
+        self.network.links.thaw(node.peer_id)
+
+    def thaw_all(self) -> None:
+        """Let every node go on: nothing ends while it is frozen."""
+        for node in self.by_name.values():
+            self.thaw(node)
+
+    @asynccontextmanager
+    async def nodes(self, *names: str) -> AsyncIterator[tuple[WorldNode, ...]]:
+        """Consumers by these names, each connected to those before it; they end with this."""
+        started: list[WorldNode] = []
+        async with AsyncExitStack() as stack:
+            for name in names:
+                started.append(await self.start(name, connect=started))
+                stack.push_async_callback(self._kill_if_running, started[-1])
+            yield tuple(started)
+
+    def running(self) -> list[WorldNode]:
+        """The nodes that run now, in the order in which they were first named."""
+        return [node for node in self.by_name.values() if node.is_running]
+
+    # --- their lives ------------------------------------------------------------------------
+
+    async def _kill_if_running(self, node: WorldNode) -> None:
+        if node.is_running:
+            await self.kill(node)
 
     async def _run(
         self, node: WorldNode, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
+        running_node.set(node.name)
         platform = Platform(
-            wall_clock=self.clock,
-            rng=random.Random(node.name),
+            wall_clock=node.clock,
+            rng=random.Random(f"{self._seed} {node.name} {node.starts}"),
             open_home=lambda _config: _home(node),
             open_store=lambda _config, _home, _observer: _store(node),
             open_mesh=partial(self._mesh, node),
-            make_sources=lambda config: _sources(config, node),
+            make_sources=lambda _config: tuple(node.sources()),
         )
-        with node.scope:
-            await run_node(
-                node.config,
-                observer=node,
-                stop=node.stop,
-                platform=platform,
-                task_status=task_status,
-            )
-        node.ended.set()
+        try:
+            with node.scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(
+                        partial(
+                            run_node,
+                            node.part.config(),
+                            observer=node,
+                            stop=node.stop,
+                            platform=platform,
+                        )
+                    )
+                    node.started_at, node.ended_at = trio.current_time(), None
+                    for witness in self._witnesses:
+                        witness.started(node)
+                    task_status.started()
+        finally:
+            node.started_at, node.ended_at = None, trio.current_time()
+            for witness in self._witnesses:
+                witness.ended(node)
+            node.ended.set()
 
     @asynccontextmanager
     async def _mesh(
         self,
         node: WorldNode,
-        _config: NodeConfig,
+        config: NodeConfig,
         *,
         key_seed: bytes,
         judge: Judge,
         observer: Observer,
     ) -> AsyncIterator[Mesh]:
-        async with open_model_mesh(
-            self.network, key_seed=key_seed, judge=judge, observer=observer
+        async with self.network.open_mesh(
+            config, key_seed=key_seed, judge=self._watched(node, judge), observer=observer
         ) as mesh:
             node.mesh = mesh
             yield mesh
 
+    # --- who looks on -----------------------------------------------------------------------
+
+    def _watched(self, node: WorldNode, judge: Judge) -> Judge:
+        # Most witnesses do not listen to every message, of which there are millions.
+        tell: list[Callable[[WorldNode, Envelope], None]] = [
+            witness.accepted
+            for witness in self._witnesses
+            if type(witness).accepted is not Witness.accepted
+        ]
+        if not tell:
+            return judge
+
+        def judge_and_tell(topic: Topic, sender: bytes, data: bytes) -> Verdict:
+            verdict = judge(topic, sender, data)
+            if isinstance(verdict, Accepted):
+                for accepted in tell:
+                    accepted(node, verdict.envelope)
+            return verdict
+
+        return judge_and_tell
+
+    def _observed(self, node: WorldNode, fact: Fact) -> None:
+        node.remember(fact)
+        for witness in self._witnesses:
+            witness.observed(node, fact)
+
+    def _committed(self, node: WorldNode, batch: Batch) -> None:
+        for witness in self._witnesses:
+            witness.committed(node, batch)
+
 
 @asynccontextmanager
-async def open_world(*, delay_s: float = 0.01) -> AsyncIterator[World]:
-    """A world without nodes; those that still run when it is left end with it."""
-    async with open_network(delay_s=delay_s) as network, trio.open_nursery() as nursery:
-        yield World(network, nursery)
-        nursery.cancel_scope.cancel()
+async def open_world(
+    *, delay_s: float = 0.01, seed: int = 0, witnesses: Sequence[Witness] = ()
+) -> AsyncIterator[World]:
+    """A world on the model stack, without nodes; those that still run when it is left end."""
+    async with open_network(delay_s=delay_s, seed=seed) as network, trio.open_nursery() as nursery:
+        world = World(network, nursery, seed=seed, witnesses=witnesses)
+        try:
+            yield world
+        finally:
+            world.thaw_all()
+            nursery.cancel_scope.cancel()
+
+
+def _deaf(_fact: Fact) -> None:
+    """Replaced as soon as the node belongs to its world."""
 
 
 def _announce_nowhere(*, addrs: Sequence[str], started_ns: int) -> None:
@@ -207,7 +275,3 @@ async def _home(node: WorldNode) -> AsyncIterator[Home]:
 @asynccontextmanager
 async def _store(node: WorldNode) -> AsyncIterator[Store]:
     yield node.store
-
-
-def _sources(config: NodeConfig, node: WorldNode) -> Sequence[Source]:
-    return [node.source] if config.sources else []

@@ -19,7 +19,7 @@ from meshnode.node import run_node
 from meshnode.platform import real_platform
 from meshnode.services import ask
 from protocols.queries import WatchRequest
-from simulations.world import SetPrices
+from simulations.upstreams import SetPrices
 from tests.bench.figures import median, show
 
 pytestmark = pytest.mark.bench

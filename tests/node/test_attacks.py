@@ -23,7 +23,8 @@ from protocols.ids import PRICES_PROTOCOL, Topic, peer_id
 from protocols.limits import REQUEST_BYTES_MAX
 from protocols.queries import ProofsHeader
 from simulations.model_mesh import ModelMesh, open_model_mesh
-from simulations.world import World, WorldNode, open_world
+from simulations.world import World, open_world
+from simulations.world_node import WorldNode
 from tests.cast import MALLORY, id_of, presence, quote, said
 
 NS = 10**9

@@ -15,7 +15,8 @@ from protocols.envelope import open_envelope
 from protocols.messages import PriceUpdate
 from protocols.queries import WatchRequest
 from simulations.model_mesh import open_model_mesh
-from simulations.world import World, WorldNode, open_world
+from simulations.world import World, open_world
+from simulations.world_node import WorldNode
 
 
 @asynccontextmanager

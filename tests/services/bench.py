@@ -160,11 +160,13 @@ def _judges_nothing(topic: Topic, sender: bytes, data: bytes) -> Verdict:
 
 
 @asynccontextmanager
-async def open_bench(*, allow: Iterable[SigningKey] = ()) -> AsyncIterator[Bench]:
-    """Bob listens, and answers whoever connects."""
+async def open_bench(
+    *, allow: Iterable[SigningKey] = (), delay_s: float = 0.01
+) -> AsyncIterator[Bench]:
+    """Bob listens, and answers whoever connects over links that take `delay_s`."""
     allowlist = frozenset(map(key_of, allow)) or None
     async with (
-        open_network() as network,
+        open_network(delay_s=delay_s) as network,
         open_model_mesh(
             network, key_seed=bytes(BOB), judge=_judges_nothing, observer=Witness()
         ) as mesh,

@@ -174,7 +174,7 @@ async def test_who_asks_too_often_is_refused_for_a_while(autojump_clock: MockClo
 
 
 async def test_replies_are_paid_for_in_bytes(autojump_clock: MockClock) -> None:
-    async with open_bench() as bob, client(bob) as (mesh, peer):
+    async with open_bench(delay_s=0.001) as bob, client(bob) as (mesh, peer):
         many_prices(bob, 1000)
         bob.limiter.replied(REPLY_BYTES_BURST, trio.current_time())
         await trio.sleep(0.001)  # a little is earned: enough to be answered once

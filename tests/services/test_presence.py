@@ -30,7 +30,7 @@ from protocols.ids import Topic
 from protocols.messages import Presence as PresenceState
 from protocols.messages import PresenceUpdate, PriceUpdate, Role
 from simulations.clock import START_NS, VirtualClock
-from simulations.model_mesh import ModelGossip
+from simulations.model_gossip import ModelGossip
 from tests.cast import ALICE, BOB, EPOCH, Witness, id_of, key_of, presence, quote
 
 PRICES = PriceUpdate((quote(),))

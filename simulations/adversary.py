@@ -1,0 +1,177 @@
+"""Mallory: a peer like any other to look at, who forges, alters, replays and pretends.
+
+On the model stack she also sends gossip in others' names, as if the signature of gossip itself were
+no hindrance: the envelope's must be enough.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import trio
+from nacl.signing import SigningKey
+
+from meshnode.config import NodeConfig
+from meshnode.core.facts import Fact
+from meshnode.core.verdicts import Accepted, Ignored, Reason, Verdict
+from meshnode.errors import MeshnodeError
+from meshnode.ports import Mesh, Stream
+from meshnode.services.frames import Frames
+from protocols.codec import pack_envelope
+from protocols.envelope import Envelope, open_envelope, seal
+from protocols.errors import Malformed
+from protocols.ids import PRICES_PROTOCOL, Topic
+from protocols.limits import PRICES_PAGE_BYTES_MAX
+from protocols.messages import Message, PriceUpdate
+from protocols.queries import ProofsHeader
+from simulations.clock import VirtualClock
+from simulations.model_gossip import GossipMessage, ModelGossip
+from simulations.stage import Stage
+from simulations.world_node import WorldNode
+
+HEARD_MAX = 5_000  # price updates kept for later; the oldest goes
+FORGED_MAX = 8  # envelopes in a made-up snapshot
+NS_PER_S = 10**9
+
+
+class Adversary:
+    """Mallory, connected to some of the nodes. `addr` is where she is reached."""
+
+    def __init__(self, stage: Stage, seed: bytes) -> None:
+        self._stage = stage
+        self._key = SigningKey(seed)
+        self._clock = VirtualClock()
+        self._heard: deque[Envelope] = deque(maxlen=HEARD_MAX)
+        self._mesh: Mesh | None = None
+        self._seqno = 1 << 63
+        self._seq = 0
+
+    @property
+    def addr(self) -> str:
+        """Where she is reached."""
+        assert self._mesh is not None, "she is there"
+        return self._mesh.addrs()[0]
+
+    def judge(self, _topic: Topic, _sender: bytes, data: bytes) -> Verdict:
+        """She passes everything on, and remembers what she may use."""
+        try:
+            envelope = open_envelope(data)
+        except Malformed:
+            return Ignored(Reason.MALFORMED)
+        if isinstance(envelope.message.payload, PriceUpdate):
+            self._heard.append(envelope)
+        return Accepted(envelope)
+
+    async def live(self, mesh: Mesh, victims: Iterable[WorldNode]) -> None:
+        """Join, and connect to whoever is there."""
+        self._mesh = mesh
+        mesh.serve(PRICES_PROTOCOL, self._serve_snapshot)
+        await mesh.listen()
+        for victim in victims:
+            try:
+                await mesh.connect(victim.addr)
+            except MeshnodeError:
+                continue  # it is down just now
+
+    async def drain(self, mesh: Mesh) -> None:
+        """Take whatever gossip brings, or its queue would be full."""
+        while True:
+            await mesh.gossip.receive()
+
+    async def attack(self) -> None:
+        """One attack, drawn by chance."""
+        assert self._mesh is not None, "she is there"
+        gossip = self._mesh.gossip
+        if isinstance(gossip, ModelGossip) and self._heard:
+            attacks: tuple[Callable[[], Envelope], ...] = (
+                self._forged,
+                self._altered,
+                self._replayed,
+                self._old,
+                self._from_the_future,
+            )
+            envelope = self._stage.rng.choice(attacks)()
+            self._seqno += 1
+            message_id = (envelope.message.author, self._seqno)
+            gossip.inject(GossipMessage(message_id, Topic.PRICES, envelope.raw))
+            return
+        await gossip.publish(Topic.PRICES, self._from_the_future().raw)
+
+    async def _serve_snapshot(self, stream: Stream) -> None:
+        """Forged prices for whoever joins and asks."""
+        frames = Frames(stream, PRICES_PAGE_BYTES_MAX)
+        await frames.receive()
+        forged = [self._forged().raw for _ in range(FORGED_MAX)] if self._heard else []
+        await frames.send(ProofsHeader(len(forged), None).to_bytes())
+        for raw in forged:
+            await frames.send(raw)
+
+    def _forged(self) -> Envelope:
+        """The next update of an honest author, signed by mallory."""
+        told = self._stage.rng.choice(self._heard).message
+        newest = max(
+            (e.message for e in self._heard if e.message.author == told.author),
+            key=lambda m: (m.epoch, m.seq),
+        )
+        seq = newest.seq + self._stage.rng.randint(1, 3)
+        return self._signed_by_mallory(replace(newest, seq=seq, issued_ns=self._clock.now_ns()))
+
+    def _altered(self) -> Envelope:
+        """An honest update that is on its way, with another time."""
+        told = self._heard[-1].message
+        return self._signed_by_mallory(replace(told, issued_ns=self._clock.now_ns()))
+
+    def _replayed(self) -> Envelope:
+        return self._stage.rng.choice(self._heard)
+
+    def _old(self) -> Envelope:
+        return self._heard[0]
+
+    def _from_the_future(self) -> Envelope:
+        """Mallory's own prices, of a time to come."""
+        ahead_s = self._stage.rng.choice((15, 60, 3600))
+        quotes = self._heard[-1].message.payload if self._heard else None
+        if not isinstance(quotes, PriceUpdate):
+            quotes = PriceUpdate(())
+        self._seq += 1
+        message = Message(
+            "main",
+            bytes(self._key.verify_key),
+            self._clock.now_ns() // NS_PER_S,
+            self._seq,
+            self._clock.now_ns() + ahead_s * NS_PER_S,
+            quotes,
+        )
+        return seal(message, self._key)
+
+    def _signed_by_mallory(self, message: Message) -> Envelope:
+        sealed = seal(replace(message, author=bytes(self._key.verify_key)), self._key)
+        body = sealed.body.replace(bytes(self._key.verify_key), message.author)
+        raw = pack_envelope(body, sealed.signature)
+        return Envelope(raw, body, sealed.signature, message)
+
+
+class _Deaf:
+    def observe(self, fact: Fact) -> None:
+        """What befalls mallory is not looked at."""
+
+
+@asynccontextmanager
+async def open_adversary(stage: Stage, victims: Iterable[WorldNode]) -> AsyncIterator[Adversary]:
+    """Mallory among the peers of these nodes, until this is left."""
+    seed = hashlib.sha256(f"mallory {stage.rng.getrandbits(64)}".encode()).digest()
+    mallory = Adversary(stage, seed)
+    stage.faults.tell("mallory joins")
+    async with (
+        stage.world.network.open_mesh(
+            NodeConfig(), key_seed=seed, judge=mallory.judge, observer=_Deaf()
+        ) as mesh,
+        trio.open_nursery() as nursery,
+    ):
+        await mallory.live(mesh, victims)
+        nursery.start_soon(mallory.drain, mesh)
+        yield mallory
+        nursery.cancel_scope.cancel()
+    stage.faults.tell("mallory is gone")

@@ -1,0 +1,65 @@
+"""Invariant 2, first half: marks never go down, and no name is applied twice, restarts included."""
+
+from meshnode.ports import Batch
+from protocols.envelope import Envelope
+from protocols.ids import Topic
+from simulations.checkers.court import Checker, Court
+from simulations.faults import Faults
+from simulations.world import Network, World
+from simulations.world_node import WorldNode
+
+SEQS_MAX = 4_096  # remembered an author and node; then the lower half is forgotten
+
+
+class _Heard:
+    """What one node accepted of one author's prices in one epoch."""
+
+    __slots__ = ("epoch", "forgotten_up_to", "seqs")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.seqs: set[int] = set()
+        self.forgotten_up_to = 0
+
+
+class Names(Checker):
+    """Keeps its own account of the names that each node accepted and wrote down."""
+
+    rule = "no name is applied twice"
+
+    def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
+        super().__init__(world, faults, court)
+        self._presence: dict[tuple[WorldNode, bytes], tuple[int, int]] = {}
+        self._prices: dict[tuple[WorldNode, bytes], _Heard] = {}
+        self._marks: dict[tuple[WorldNode, bytes, Topic], tuple[int, int]] = {}
+
+    def accepted(self, node: WorldNode, envelope: Envelope) -> None:
+        """Presence in strict order; prices in any, each once."""
+        message = envelope.message
+        name = (message.epoch, message.seq)
+        if message.topic is not Topic.PRICES:
+            place = (node, message.author)
+            if name <= self._presence.get(place, (0, 0)):
+                self.violated(node.name, f"accepted presence {name} again, or out of order")
+            self._presence[place] = name
+            return
+        heard = self._prices.get((node, message.author))
+        if heard is None or message.epoch > heard.epoch:
+            heard = self._prices[node, message.author] = _Heard(message.epoch)
+        if message.epoch < heard.epoch:
+            self.violated(node.name, f"accepted price update {name} of an older epoch")
+        elif message.seq in heard.seqs or message.seq <= heard.forgotten_up_to:
+            self.violated(node.name, f"accepted price update {name} twice")
+        heard.seqs.add(message.seq)
+        if len(heard.seqs) > SEQS_MAX:
+            heard.forgotten_up_to = max(heard.seqs) - SEQS_MAX // 2
+            heard.seqs = {seq for seq in heard.seqs if seq > heard.forgotten_up_to}
+
+    def committed(self, node: WorldNode, batch: Batch) -> None:
+        """A mark on disk only rises."""
+        for mark in batch.marks:
+            place = (node, mark.author, mark.topic)
+            before = self._marks.get(place, (0, 0))
+            if (mark.epoch, mark.seq) < before:
+                self.violated(node.name, f"wrote the mark {mark.epoch, mark.seq} below {before}")
+            self._marks[place] = max(before, (mark.epoch, mark.seq))

@@ -1,0 +1,242 @@
+"""Gossip of the model: GossipSub's mesh of degree D, message by message, without its frames.
+
+What a node accepts it passes on to the peers in its mesh; once a second it tells some of the
+others what it has (IHAVE), and they ask for what they miss. No queue overflows and nothing is
+lost but with a connection.
+"""
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected
+from meshnode.errors import PublishRefused
+from meshnode.ports import GossipStatistics, Judge
+from protocols.ids import Topic
+from simulations.model_wire import Connection
+
+if TYPE_CHECKING:
+    from simulations.model_mesh import ModelMesh, ModelNetwork
+
+# As the product sets GossipSub (docs/decisions/0003).
+DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8
+LAZY_DEGREE = 6  # how many peers outside the mesh are told what we have
+HISTORY_HEARTBEATS = 3  # for how long we tell of a message
+INBOUND_MAX = 4_096  # accepted, waiting for `receive`; then new ones are refused as busy
+# Two generations of ids: one is forgotten when the other is full, or after this time.
+SEEN_MAX = 32_768
+SEEN_TTL_S = 120.0
+
+
+class GossipMessage(NamedTuple):
+    """A message on its way; `sender` (a raw public key) and `seqno` are its id."""
+
+    id: tuple[bytes, int]
+    topic: Topic
+    data: bytes
+
+
+class ModelGossip:
+    """One node's part in the gossip of a network."""
+
+    def __init__(
+        self, owner: "ModelMesh", network: "ModelNetwork", key: bytes, judge: Judge | None
+    ) -> None:
+        self._owner = owner
+        self._network = network
+        self._key = key
+        self._judge = judge
+        self._seqno = round(trio.current_time() * 10**9)  # after a restart, ids are new
+        self._seen: set[tuple[bytes, int]] = set()
+        self._seen_before: set[tuple[bytes, int]] = set()
+        self._turned_at = trio.current_time()
+        self._history: deque[list[GossipMessage]] = deque([[]], maxlen=HISTORY_HEARTBEATS)
+        self._accepted: deque[Accepted] = deque()
+        self._waiting = trio.lowlevel.ParkingLot()
+        self._accepted_count = 0
+        self._ignored: Counter[str] = Counter()
+        self._rejected: Counter[str] = Counter()
+        self.mesh: dict[str, Connection] = {}
+        self.duplicates = 0
+
+    @property
+    def judges(self) -> bool:
+        """Whether this is a node; a client hears nothing, and is not in anybody's mesh."""
+        return self._judge is not None
+
+    # --- the port ---------------------------------------------------------------------------
+
+    async def publish(self, topic: Topic, data: bytes) -> None:
+        """See `Gossip.publish`."""
+        await trio.lowlevel.checkpoint()
+        self._seqno += 1
+        refusal = self.hear(topic, self._key, self._seqno, data, forwarder=None)
+        if refusal is not None:
+            raise PublishRefused(refusal)
+
+    async def receive(self) -> Accepted:
+        """See `Gossip.receive`."""
+        if self._accepted:
+            await trio.lowlevel.checkpoint()
+        while not self._accepted:
+            await self._waiting.park()
+        return self._accepted.popleft()
+
+    async def flush(self) -> None:
+        """See `Gossip.flush`."""
+        # What was sent is on the wire: it arrives, though we leave.
+        await trio.lowlevel.checkpoint()
+
+    def statistics(self) -> GossipStatistics:
+        """See `Gossip.statistics`."""
+        return GossipStatistics(
+            accepted=self._accepted_count,
+            ignored=dict(self._ignored),
+            rejected=dict(self._rejected),
+            dropped_inbound=0,
+            dropped_outbound=sum(c.wire.dropped for c in self._owner.connections.values()),
+            queued=len(self._accepted),
+        )
+
+    # --- messages ---------------------------------------------------------------------------
+
+    def hear(
+        self, topic: Topic, sender: bytes, seqno: int, data: bytes, forwarder: str | None
+    ) -> str | None:
+        """A message arrived from a peer, or from ourselves; why it was refused, if it was."""
+        return self._hear(GossipMessage((sender, seqno), topic, data), forwarder)
+
+    def inject(self, message: GossipMessage) -> None:
+        """Send a message to every peer as if it had come to us, as only an attacker does."""
+        for connection in list(self._owner.connections.values()):
+            self._send(connection, message)
+
+    def has_seen(self, message_id: tuple[bytes, int]) -> bool:
+        """Whether a message was accepted here a short while ago."""
+        return message_id in self._seen or message_id in self._seen_before
+
+    def _hear(self, message: GossipMessage, forwarder: str | None) -> str | None:
+        if self._judge is None:
+            return None
+        if self.has_seen(message.id):
+            self.duplicates += 1
+            return None
+        if len(self._accepted) >= INBOUND_MAX:
+            self._ignored[Reason.BUSY.value] += 1
+            return Reason.BUSY.value
+        match self._judge(message.topic, message.id[0], message.data):
+            case Accepted() as accepted:
+                self._accepted_count += 1
+            case Ignored(reason=reason):
+                self._ignored[reason.value] += 1
+                return reason.value
+            case Rejected(reason=reason):
+                self._rejected[reason.value] += 1
+                return reason.value
+        self._note(message)
+        self._accepted.append(accepted)
+        self._waiting.unpark()
+        self._pass_on(message, forwarder)
+        return None
+
+    def _note(self, message: GossipMessage) -> None:
+        now = trio.current_time()
+        if len(self._seen) >= SEEN_MAX or now - self._turned_at >= SEEN_TTL_S:
+            self._seen_before, self._seen = self._seen, set()
+            self._turned_at = now
+        self._seen.add(message.id)
+        self._history[-1].append(message)
+        self._network.talkative[self._owner.peer_id] = None
+
+    def _pass_on(self, message: GossipMessage, forwarder: str | None) -> None:
+        if self._owner.peer_id in self._network.muted:
+            return
+        mesh = self.mesh
+        if not mesh and forwarder is None:  # GossipSub's fanout
+            mesh = dict(list(self._owner.connections.items())[:DEGREE])
+        hop_s = self._network.hop_s
+        for name, connection in mesh.items():
+            if name == forwarder:
+                continue
+            gossip = connection.peer.gossip
+            # What the peer has already is a duplicate, whenever it arrives: no need to send it.
+            if gossip.has_seen(message.id):
+                gossip.duplicates += 1
+            elif hop_s:
+                self._network.timeline.call_at(
+                    trio.current_time() + hop_s, self._send, connection, message
+                )
+            else:
+                self._send(connection, message)
+
+    def _send(self, connection: Connection, message: GossipMessage) -> None:
+        connection.wire.send(
+            connection.peer.gossip.arrived, connection.partner, message, self._owner.peer_id
+        )
+
+    def arrived(self, connection: Connection, message: GossipMessage, forwarder: str) -> None:
+        """A message came over our end of a connection."""
+        if connection.is_open:
+            self._hear(message, forwarder)
+
+    # --- the mesh ---------------------------------------------------------------------------
+
+    def heartbeat(self) -> bool:
+        """Keep the mesh's degree, tell others what we have; whether there is something left."""
+        self._keep_degree()
+        recent = [message for heard in self._history for message in heard]
+        if recent and self._owner.peer_id not in self._network.muted:
+            outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
+            for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
+                gossip = connection.peer.gossip
+                missing = [m for m in recent if gossip.judges and not gossip.has_seen(m.id)]
+                if missing:
+                    connection.wire.send(gossip.told, connection.partner, missing)
+        self._history.append([])
+        return any(self._history)
+
+    def told(self, connection: Connection, messages: list[GossipMessage]) -> None:
+        """IHAVE: ask for what we miss (IWANT); it is sent when that arrives."""
+        wanted = [m for m in messages if not self.has_seen(m.id)]
+        if connection.is_open and wanted:
+            connection.wire.send(connection.peer.gossip.asked, connection.partner, wanted)
+
+    def asked(self, connection: Connection, messages: list[GossipMessage]) -> None:
+        """IWANT: send it."""
+        if connection.is_open:
+            for message in messages:
+                self._send(connection, message)
+
+    def joined(self, connection: Connection) -> None:
+        """A connection opened: into the mesh with it, where there is room."""
+        if len(self.mesh) < DEGREE or len(connection.peer.gossip.mesh) < DEGREE:
+            self._graft(connection)
+
+    def left(self, name: str) -> None:
+        """A connection closed."""
+        if self.mesh.pop(name, None) is not None:
+            self._network.talkative[self._owner.peer_id] = None
+
+    def _keep_degree(self) -> None:
+        if len(self.mesh) < DEGREE_LOW:
+            outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
+            self._network.rng.shuffle(outside)
+            for connection in outside:
+                if len(self.mesh) >= DEGREE:
+                    break
+                self._graft(connection)
+        elif len(self.mesh) > DEGREE_HIGH:
+            for name in self._network.rng.sample(list(self.mesh), len(self.mesh) - DEGREE):
+                pruned = self.mesh.pop(name)
+                pruned.peer.gossip.mesh.pop(self._owner.peer_id, None)
+
+    def _graft(self, connection: Connection) -> None:
+        # GRAFT and its answer are not modelled: what matters is who ends up in whose mesh.
+        other, partner = connection.peer.gossip, connection.partner
+        reachable = self._network.links.is_open(self._owner.peer_id, connection.peer.peer_id)
+        if not (self.judges and other.judges and reachable) or partner is None:
+            return
+        if partner.is_open and len(other.mesh) < DEGREE_HIGH:
+            self.mesh[connection.peer.peer_id] = connection
+            other.mesh[self._owner.peer_id] = partner

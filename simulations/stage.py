@@ -1,0 +1,266 @@
+"""What a scenario plays on: a world, chance, and the faults it may cause."""
+
+import random
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Protocol
+
+import trio
+
+from meshnode.adapters.sources.walk import Walk
+from meshnode.ports import Source
+from simulations.faults import Faults
+from simulations.upstreams import Troubled
+from simulations.world import Network, World
+from simulations.world_node import Part, WorldNode
+
+ASSETS = ("BTC-USD", "ETH-USD", "EUR-USD")
+UPDATE_EVERY_S = 5.0
+CONTACTS = 3  # earlier nodes whose address a node is told: with those that dial it, about six peers
+NS_PER_S = 10**9
+
+
+class Contact(Protocol):
+    """Somebody whose address a node may be told."""
+
+    @property
+    def addr(self) -> str:
+        """Where it is reached."""
+        ...
+
+
+class Stage:
+    """Everything that a scenario may do; whatever it draws, it draws from `rng`.
+
+    `minutes` is how long the scenario is to last, `size` how many nodes it is to have.
+    """
+
+    def __init__(
+        self,
+        world: World[Network],
+        faults: Faults,
+        rng: random.Random,
+        *,
+        size: int,
+        minutes: float,
+    ) -> None:
+        self.world = world
+        self.faults = faults
+        self.rng = rng
+        self.size = size
+        self.minutes = minutes
+        self.nodes: list[WorldNode] = []
+        self.upstreams: dict[WorldNode, Troubled] = {}
+
+    # --- who is there -----------------------------------------------------------------------
+
+    @property
+    def providers(self) -> list[WorldNode]:
+        """The nodes with prices, running or not."""
+        return [node for node in self.nodes if node.is_provider]
+
+    @property
+    def consumers(self) -> list[WorldNode]:
+        """The others."""
+        return [node for node in self.nodes if not node.is_provider]
+
+    def node(self, name: str) -> WorldNode:
+        """A node by its name."""
+        return self.world.node(name)
+
+    def some(self, nodes: Iterable[WorldNode], share: float) -> list[WorldNode]:
+        """So many of these, at least one, by chance."""
+        among = list(nodes)
+        return self.rng.sample(among, max(1, round(len(among) * share))) if among else []
+
+    async def grow(
+        self, *, providers: int = 3, over_s: float = 10.0, update_every_s: float = UPDATE_EVERY_S
+    ) -> None:
+        """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide."""
+        for number in range(self.size):
+            contacts = self.rng.sample(self.nodes, min(CONTACTS, len(self.nodes)))
+            role = "provider" if number < providers else "consumer"
+            await self.add(f"n{number}", contacts, role=role, update_every_s=update_every_s)
+            await trio.sleep(over_s / self.size)
+        self.faults.tell(f"{self.size} nodes are there, {providers} of them provide")
+
+    async def add(
+        self,
+        name: str,
+        contacts: Iterable[Contact] = (),
+        *,
+        role: str = "consumer",
+        update_every_s: float = UPDATE_EVERY_S,
+        allow: Iterable[str] = (),
+    ) -> WorldNode:
+        """Start one node more."""
+        seed = self.rng.getrandbits(32)
+
+        def make_source(node: WorldNode) -> Source:
+            walk = Walk("walk", ASSETS, node.clock, random.Random(seed), interval_s=update_every_s)
+            before = self.upstreams.get(node)
+            upstream = self.upstreams[node] = Troubled(walk)
+            if before is not None:
+                upstream.is_down, upstream.is_frozen = before.is_down, before.is_frozen
+                upstream.factor = before.factor
+            return upstream
+
+        node = self.world.node(name)
+        self.nodes.append(node)
+        self.faults.touch([node])
+        addrs = tuple(contact.addr for contact in contacts)
+        part = Part(role, connect=addrs, allow=tuple(allow), make_source=make_source)
+        return await self.world.start_as(node, part)
+
+    # --- time -------------------------------------------------------------------------------
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long the scenario has been played, in virtual seconds."""
+        return trio.current_time()
+
+    async def wait(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        await trio.sleep(seconds)
+
+    async def wait_until(self, minute: float) -> None:
+        """Let it pass until so many minutes after the beginning; not at all if that is over."""
+        await trio.sleep_until(max(trio.current_time(), minute * 60))
+
+    async def play_out(self) -> None:
+        """Let the scenario's time pass to its end."""
+        await self.wait_until(self.minutes)
+
+    # --- processes --------------------------------------------------------------------------
+
+    async def kill(self, nodes: Iterable[WorldNode]) -> None:
+        """Kill -9."""
+        killed = [node for node in nodes if node.is_running]
+        self.faults.tell("killed", killed)
+        self.faults.touch(killed)
+        for node in killed:
+            await self.world.kill(node)
+
+    async def leave(self, nodes: Iterable[WorldNode]) -> None:
+        """SIGTERM, and wait for the end; all at once."""
+        left = [node for node in nodes if node.is_running]
+        self.faults.tell("left in order", left)
+        self.faults.touch(left)
+        async with trio.open_nursery() as nursery:
+            for node in left:
+                nursery.start_soon(self.world.stop, node)
+
+    async def start(self, nodes: Iterable[WorldNode]) -> None:
+        """Start again what does not run, with its disk."""
+        started = [node for node in nodes if not node.is_running]
+        self.faults.tell("started", started)
+        for node in started:
+            await self.world.start_as(node)
+        self.faults.touch(started)
+
+    def freeze(self, nodes: Iterable[WorldNode]) -> None:
+        """SIGSTOP: the process stands still, its connections stay."""
+        frozen = [node for node in nodes if node.is_running]
+        self.faults.tell("frozen", frozen)
+        self.faults.begin("frozen", frozen)
+        for node in frozen:
+            self.world.freeze(node)
+
+    def thaw(self, nodes: Iterable[WorldNode]) -> None:
+        """SIGCONT."""
+        thawed = list(nodes)
+        self.faults.tell("thawed", thawed)
+        self.faults.end("frozen", thawed)
+        for node in thawed:
+            self.world.thaw(node)
+
+    # --- links ------------------------------------------------------------------------------
+
+    def cut(self, one: WorldNode, other: WorldNode, *, one_way: bool = False) -> None:
+        """Let nothing pass between two nodes, or nothing from the first to the second."""
+        self.faults.tell("cut one way" if one_way else "cut", (one, other))
+        self.faults.begin("cut", (one, other))
+        self.world.network.links.cut(one.peer_id, other.peer_id, one_way=one_way)
+
+    def mend(self, one: WorldNode, other: WorldNode) -> None:
+        """Open the link between two nodes."""
+        self.faults.tell("mended", (one, other))
+        self.faults.end("cut", (one, other))
+        self.world.network.links.mend(one.peer_id, other.peer_id)
+
+    def split(self, sides: Iterable[Iterable[WorldNode]]) -> None:
+        """Partition the network."""
+        parts = [list(side) for side in sides]
+        self.faults.tell(f"split into {' and '.join(str(len(part)) for part in parts)} nodes")
+        self.faults.touch(self.nodes)
+        self.faults.split_sides = len(parts)
+        self.world.network.links.split([[node.peer_id for node in part] for part in parts])
+
+    def heal(self) -> None:
+        """End the partition."""
+        self.faults.tell("healed")
+        self.faults.touch(self.nodes)
+        self.faults.split_sides = 0
+        self.world.network.links.heal()
+
+    # --- clocks, disks, upstreams -----------------------------------------------------------
+
+    def set_clock(self, node: WorldNode, off_s: float) -> None:
+        """Have a node's wall clock be off by so much; 0 sets it right."""
+        self.faults.tell(f"clock off by {off_s:+.1f} s" if off_s else "clock right", (node,))
+        (self.faults.begin if off_s else self.faults.end)("clock", (node,))
+        node.clock.step_ns = round(off_s * NS_PER_S)
+
+    def break_disk(self, node: WorldNode, trouble: str = "full") -> None:
+        """Make a node's store `full`, `gone` or `slow`."""
+        self.faults.tell(f"disk {trouble}", (node,))
+        self.faults.begin("disk", (node,))
+        if trouble == "slow":
+            node.store.takes_s = 2.0
+        elif trouble == "gone":
+            node.store.vanish()
+        else:
+            node.store.fill_up()
+
+    def mend_disk(self, node: WorldNode, *, empty: bool = False) -> None:
+        """Let a node's store work again, perhaps as a new and empty file."""
+        self.faults.tell("disk works again, empty" if empty else "disk works again", (node,))
+        self.faults.end("disk", (node,))
+        if empty:
+            node.store.come_back_empty()
+        else:
+            node.store.recover()
+
+    def lie(self, node: WorldNode, factor: Decimal) -> None:
+        """Have a provider tell prices times a factor; 1 makes it honest again, but no less a liar."""
+        self.faults.tell(f"prices × {factor}", (node,))
+        self.faults.liars.add(node)
+        self.upstreams[node].factor = factor
+
+    def trouble_source(self, node: WorldNode, *, down: bool = False, frozen: bool = False) -> None:
+        """Have a provider's upstream fail, or tell the same for ever; neither ends both."""
+        told = "down" if down else "frozen" if frozen else "well again"
+        self.faults.tell(f"upstream {told}", (node,))
+        self.upstreams[node].is_down, self.upstreams[node].is_frozen = down, frozen
+
+    def calm_down(self) -> None:
+        """End every fault but the dead and the lying."""
+        self.world.network.links.heal()
+        self.faults.split_sides = 0
+        for kind, nodes in self.faults.hampered.items():
+            for node in sorted(nodes, key=lambda n: n.name):
+                match kind:
+                    case "frozen":
+                        self.thaw([node])
+                    case "clock":
+                        self.set_clock(node, 0)
+                    case "disk":
+                        self.mend_disk(node)
+                    case _:
+                        for other in self.nodes:
+                            self.world.network.links.mend(node.peer_id, other.peer_id)
+            self.faults.end(kind, list(nodes))
+        for upstream in self.upstreams.values():
+            upstream.is_down = upstream.is_frozen = False
+        self.faults.touch(self.nodes)
+        self.faults.tell("every fault ends; the network settles")
