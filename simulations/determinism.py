@@ -111,7 +111,7 @@ def _spawn_in_our_context(
         runner.system_nursery,
         name,
         system_task=True,
-        context=context or contextvars.copy_context(),
+        context=contextvars.copy_context() if context is None else context,
     )
 
 

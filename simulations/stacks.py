@@ -20,9 +20,10 @@ async def _model(links: Links, seed: int) -> AsyncIterator[Network]:
 
 @asynccontextmanager
 async def _libp2p(links: Links, _seed: int) -> AsyncIterator[Network]:
-    from simulations.libp2p_stack import Libp2pNetwork
+    from simulations.libp2p_stack import open_libp2p_network
 
-    yield Libp2pNetwork(links)
+    async with open_libp2p_network(links) as network:
+        yield network
 
 
 STACKS: MappingProxyType[str, OpenNetwork] = MappingProxyType({"model": _model, "libp2p": _libp2p})

@@ -11,7 +11,7 @@ from meshnode.config import NodeConfig
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import Judge, Mesh, PeerConnected, PeerDisconnected
 from protocols.ids import Topic
-from simulations.libp2p_stack import Libp2pNetwork
+from simulations.libp2p_stack import Libp2pNetwork, open_libp2p_network
 from simulations.links import Links
 from tests.adapters.libp2p.world import Facts, accept, seed_of
 
@@ -25,9 +25,9 @@ DELAY_S = 0.02
 class VirtualWorld:
     """Nodes whose bytes take DELAY_S."""
 
-    def __init__(self) -> None:
-        self.links = Links(lambda sender, receiver: DELAY_S)
-        self.network = Libp2pNetwork(self.links)
+    def __init__(self, network: Libp2pNetwork) -> None:
+        self.network = network
+        self.links = network.links
 
     @asynccontextmanager
     async def node(self, name: str, judge: Judge = accept) -> AsyncIterator[Mesh]:
@@ -45,14 +45,15 @@ pytestmark = pytest.mark.seeded(1)
 
 
 @pytest.fixture  # type: ignore[no-redef]  # in the place of the suite's own
-def world() -> VirtualWorld:
-    return VirtualWorld()
+async def world() -> AsyncIterator[VirtualWorld]:
+    async with open_libp2p_network(Links(lambda sender, receiver: DELAY_S)) as network:
+        yield VirtualWorld(network)
 
 
 async def test_a_ping_takes_two_delays(world: VirtualWorld) -> None:
     async with world.node("alice") as alice, world.node("bob") as bob:
         await alice.connect(bob.addrs()[0])
-        assert await alice.ping(bob.peer_id) == pytest.approx(2 * DELAY_S)
+        assert await alice.ping(bob.peer_id) == pytest.approx(2 * DELAY_S, abs=0.002)
 
 
 async def test_a_dial_over_a_closed_link_is_not_answered(world: VirtualWorld) -> None:
