@@ -21,6 +21,9 @@ class MeshRouter(GossipSub):  # type: ignore[misc]  # the library is untyped to 
 
     def __init__(self) -> None:
         super().__init__(**router_options())
+        # Its scores are zero, whatever a peer does: at every heartbeat, and for every message,
+        # it would add them up all the same.
+        self.scorer = None
         self.dropped_messages = 0  # outbound, a peer's queue being full
 
     async def publish(self, msg_forwarder: Any, pubsub_msg: Any) -> None:
