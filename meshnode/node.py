@@ -109,6 +109,7 @@ class _Node:
             names=self.names,
             find_held=self._find_held,
             budget=AuthorBudget() if self.is_open else None,
+            open_envelope=platform.open_envelope,
         )
         self.providers = Providers()
         self.feed = Feed()

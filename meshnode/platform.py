@@ -13,6 +13,7 @@ from meshnode.adapters.system import SystemClock
 from meshnode.config import NodeConfig
 from meshnode.core.backoff import Rng
 from meshnode.ports import Judge, Mesh, Observer, Source, Store, WallClock
+from protocols.envelope import Envelope, open_envelope
 
 BYTES_PER_MIB = 1024 * 1024
 NS_PER_DAY = 86_400 * 10**9
@@ -55,6 +56,7 @@ class Platform:
     open_store: Callable[[NodeConfig, Home, Observer], AbstractAsyncContextManager[Store]]
     open_mesh: OpenMesh
     make_sources: Callable[[NodeConfig], Sequence[Source]]
+    open_envelope: Callable[[bytes], Envelope] = open_envelope
 
 
 def real_platform() -> Platform:

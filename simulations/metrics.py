@@ -23,7 +23,7 @@ from simulations.witness import Witness
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
-SAMPLE_EVERY_S = 5.0
+SETTLED_S = 10.0
 SAID_MAX = 20_000  # messages whose arrivals are timed at a time; the oldest are timed no more
 # So often, one message's latencies are compared with the shortest paths of the same graph.
 PATHS_EVERY_S = 20.0
@@ -89,7 +89,8 @@ class Metrics(Witness):
             self._note_said(node, envelope, now)
             return
         said_at = self._said.get(signature)
-        if said_at is None:
+        # Who has only just joined hears by what it is told later, not by what is passed on at once.
+        if said_at is None or node.started_at is None or said_at - node.started_at < SETTLED_S:
             return
         self.latencies_s.append(now - said_at)
         paths = self._paths.get(signature)

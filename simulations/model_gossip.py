@@ -58,7 +58,6 @@ class ModelGossip:
         self._ignored: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self.mesh: dict[str, Connection] = {}
-        self.duplicates = 0
 
     @property
     def judges(self) -> bool:
@@ -120,7 +119,7 @@ class ModelGossip:
         if self._judge is None:
             return None
         if self.has_seen(message.id):
-            self.duplicates += 1
+            self._network.duplicates += 1
             return None
         if len(self._accepted) >= INBOUND_MAX:
             self._ignored[Reason.BUSY.value] += 1
@@ -162,7 +161,7 @@ class ModelGossip:
             gossip = connection.peer.gossip
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
             if gossip.has_seen(message.id):
-                gossip.duplicates += 1
+                self._network.duplicates += 1
             elif hop_s:
                 self._network.timeline.call_at(
                     trio.current_time() + hop_s, self._send, connection, message

@@ -61,6 +61,7 @@ class ModelNetwork:
         self.frozen: set[str] = set()  # who answers nothing, its connections open
         self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
         self._addrs: dict[str, str] = {}
+        self.duplicates = 0  # messages that came to whoever had them
 
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""

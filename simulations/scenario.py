@@ -63,7 +63,8 @@ def _module_at(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}; {GUIDE}")
     spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-    assert spec is not None and spec.loader is not None, "a .py file has a loader"
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -153,7 +153,7 @@ def _steps(path: Path, tree: Mapping[str, Any]) -> list[tuple[int, Any]]:
 
 def _step(place: str, step: Mapping[str, Any], names: tuple[str, ...]) -> Step:
     _check_keys(place, step, STEP_KEYS)
-    do = step.get("do")
+    do = str(step.get("do"))
     if do not in DEEDS:
         raise ConfigError(f"{place}: do = {do!r} is none of {', '.join(DEEDS)}")
     told = step.get("nodes", ["all"])

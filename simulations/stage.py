@@ -232,8 +232,8 @@ class Stage:
             node.store.recover()
 
     def lie(self, node: WorldNode, factor: Decimal) -> None:
-        """Have a provider tell prices times a factor; 1 makes it honest again, but no less a liar."""
-        self.faults.tell(f"prices × {factor}", (node,))
+        """Have a provider tell prices times a factor; once a liar, always one."""
+        self.faults.tell(f"prices times {factor}", (node,))
         self.faults.liars.add(node)
         self.upstreams[node].factor = factor
 

@@ -29,6 +29,7 @@ from simulations.clock import VirtualClock
 from simulations.determinism import Freezer, running_node
 from simulations.links import Links
 from simulations.model_mesh import ModelNetwork, open_network
+from simulations.opening import Opening
 from simulations.stores import FaultyStore
 from simulations.witness import Witness
 from simulations.world_node import MakeSource, Part, WorldNode
@@ -78,6 +79,7 @@ class World(Generic[N]):
         self._seed = seed
         self._witnesses = tuple(witnesses)
         self._freezer = Freezer()
+        self._opening = Opening()
 
     def add_witnesses(self, witnesses: Sequence[Witness]) -> None:
         """Let others look on; before any node starts."""
@@ -175,6 +177,7 @@ class World(Generic[N]):
             open_store=lambda _config, _home, _observer: _store(node),
             open_mesh=partial(self._mesh, node),
             make_sources=lambda _config: tuple(node.sources()),
+            open_envelope=self._opening,
         )
         try:
             with node.scope:

@@ -212,6 +212,50 @@ def identity(
 
 
 @app.command(sort_key=7)
+def simulate(
+    scenario: Annotated[
+        str | None,
+        Parameter(help="A name, or a file ./mine.toml or ./mine.py. [default: list the names]"),
+    ] = None,
+    /,
+    *,
+    nodes: Annotated[int | None, Parameter(help="[default: the scenario's]")] = None,
+    seed: Annotated[int, Parameter(help="Everything drawn by chance follows from it.")] = 1,
+    seeds: Annotated[
+        str | None, Parameter(help="Run many on all cores, such as 1..200; list those that fail.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        Parameter(help="Virtual minutes. [default: the scenario's]", validator=_POSITIVE),
+    ] = None,
+    stack: Annotated[
+        Literal["libp2p", "model"],
+        Parameter(help="Real hosts, or a model of them that goes to thousands of nodes."),
+    ] = "model",
+    report: Annotated[
+        Path | None, Parameter(help="Write a page with plots into this directory.")
+    ] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> int:
+    """Try out on a mesh of simulated nodes what happens if.
+
+    Example: meshnode simulate outage --nodes 20 --seed 1 --report out/
+    """
+    from meshnode.cli.simulate import simulate_command
+
+    return simulate_command(
+        scenario,
+        nodes=nodes,
+        seed=seed,
+        seeds=seeds,
+        minutes=minutes,
+        stack=stack,
+        report=report,
+        as_json=as_json,
+    )
+
+
+@app.command(sort_key=8)
 def version(*, as_json: Annotated[bool, _JSON] = False) -> int:
     """Print the version."""
     import json

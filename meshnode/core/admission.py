@@ -38,6 +38,7 @@ class Admission:
     `allowlist` holds raw public keys, None admits every author. `find_held` gives the envelope
     that stands under a name as it was received, or None; it completes evidence of equivocation.
     `budget` bounds what each author may say, None where the operator knows who speaks.
+    `open_envelope` decodes: many nodes in one process need not each do it again.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Admission:
         names: Names,
         find_held: Callable[[Name], bytes | None],
         budget: AuthorBudget | None = None,
+        open_envelope: Callable[[bytes], Envelope] = open_envelope,
     ) -> None:
         self._network = network
         self._allowlist = allowlist
         self._names = names
         self._find_held = find_held
         self._budget = budget
+        self._open_envelope = open_envelope
         self._skew = SkewLog()
         self._evidence = EvidenceLog()
         self._sealed: Envelope | None = None
@@ -133,11 +136,11 @@ class Admission:
         """Raises Malformed."""
         if self._sealed is not None and self._sealed.raw == data:
             return self._sealed
-        return open_envelope(data)
+        return self._open_envelope(data)
 
     def _judge_held(self, data: bytes, now_ns: int) -> Verdict:
         try:
-            envelope = open_envelope(data)
+            envelope = self._open_envelope(data)
         except Malformed:
             return Rejected(Reason.MALFORMED)
         message = envelope.message

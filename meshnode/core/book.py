@@ -259,7 +259,9 @@ class Book:
             elif standing[3] == run_seq and standing[2] == run_epoch:
                 run += 1
             elif standing[2:4] >= (epoch, seq):
-                late.append(stored)
+                # What a peer's memory brought already is no news when it is heard as well.
+                if standing[2:4] != (epoch, seq):
+                    late.append(stored)
                 continue
             else:
                 superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))

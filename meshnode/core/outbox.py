@@ -1,7 +1,7 @@
 """What still has to reach the disk: the newest of everything, and the history in order."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from meshnode.core.book import Applied
 from meshnode.core.records import Batch, EnvelopeKey, Mark, StoredQuote
@@ -26,6 +26,9 @@ class Outbox:
         self._released: dict[EnvelopeKey, None] = {}
         self._marks: dict[tuple[bytes, Topic], Mark] = {}
         self._forgotten: dict[bytes, None] = {}
+        self._is_filled = False
+        # Called when something is put into the empty outbox.
+        self.on_filled: Callable[[], None] = lambda: None
         self.ticks_dropped = 0
         self.forgotten_dropped = 0
 
@@ -57,12 +60,14 @@ class Outbox:
             self._released[key] = None
         if mark is not None:
             self._raise(mark)
+        self._tell_filled()
 
     def forget(self, author: bytes) -> None:
         """Let an author's marks go; what is said of it later is kept again."""
         for topic in Topic:
             self._marks.pop((author, topic), None)
         self._forget((author,))
+        self._tell_filled()
 
     def put_everything(
         self,
@@ -73,6 +78,7 @@ class Outbox:
         for stored in latest:
             self._latest[stored.quote.asset, stored.author] = stored
         self._envelopes.update(envelopes)
+        self._tell_filled()
 
     def take(self) -> Batch:
         """All that waits, as one batch; the outbox is empty then."""
@@ -90,6 +96,7 @@ class Outbox:
         self._released.clear()
         self._marks.clear()
         self._forgotten.clear()
+        self._is_filled = False
         return batch
 
     def give_back(self, batch: Batch) -> None:
@@ -109,6 +116,12 @@ class Outbox:
                 self._raise(mark)
         # An author that was heard again meanwhile may lose its older marks all the same.
         self._forget(batch.forgotten)
+        self._tell_filled()
+
+    def _tell_filled(self) -> None:
+        if not self._is_filled and len(self):
+            self._is_filled = True
+            self.on_filled()
 
     def _forget(self, authors: Iterable[bytes]) -> None:
         for author in authors:

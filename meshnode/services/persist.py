@@ -32,6 +32,11 @@ class Persist:
     ) -> None:
         self._store = store
         self._outbox = outbox
+        self._filled = trio.Event()
+        self._filled_at = trio.current_time()
+        outbox.on_filled = self._note_filled
+        if len(outbox):  # a start may find that something on disk has to go
+            self._note_filled()
         self._book = book
         self._generation = store.generation
         self._observer = observer
@@ -55,16 +60,21 @@ class Persist:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._prune)
             while True:
-                # From start to start: what a commit takes is not added to the interval.
-                due_at = trio.current_time() + self._flush_interval_s
-                flushed = await self._flush()
-                await trio.sleep_until(due_at)
-                if not flushed:
+                # A node that hears nothing does not wake up to write nothing.
+                await self._filled.wait()
+                self._filled = trio.Event()
+                # What a commit takes is not added to the interval of what came meanwhile.
+                await trio.sleep_until(self._filled_at + self._flush_interval_s)
+                if not await self._flush():
                     await trio.sleep(RETRY.delay_s(self._attempt, self._rng))
 
     async def drain(self) -> bool:
         """Commit what waits, once; returns whether nothing is left."""
         return await self._flush() and not len(self._outbox)
+
+    def _note_filled(self) -> None:
+        self._filled_at = trio.current_time()
+        self._filled.set()
 
     async def _flush(self) -> bool:
         batch = self._outbox.take()

@@ -33,6 +33,15 @@ class Names(Checker):
         self._prices: dict[tuple[WorldNode, bytes], _Heard] = {}
         self._marks: dict[tuple[WorldNode, bytes, Topic], tuple[int, int]] = {}
 
+    def ended(self, node: WorldNode) -> None:
+        """A kill loses what was accepted within a commit's interval: the disk is what counts."""
+        for place in [place for place in self._presence if place[0] is node]:
+            self._presence[place] = self._marks.get((*place, Topic.PRESENCE), (0, 0))
+        for place in [place for place in self._prices if place[0] is node]:
+            epoch, seq = self._marks.get((*place, Topic.PRICES), (0, 0))
+            self._prices[place] = heard = _Heard(epoch)
+            heard.forgotten_up_to = seq
+
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Presence in strict order; prices in any, each once."""
         message = envelope.message

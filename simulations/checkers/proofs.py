@@ -5,8 +5,10 @@ from protocols.codec import encode
 from protocols.envelope import Envelope, open_envelope
 from protocols.errors import Malformed
 from protocols.ids import key_from_peer_id
-from protocols.messages import PriceUpdate
-from simulations.checkers.court import Checker
+from protocols.messages import Message, PriceUpdate
+from simulations.checkers.court import Checker, Court
+from simulations.faults import Faults
+from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 NS_PER_S = 10**9
@@ -20,7 +22,9 @@ class Proofs(Checker):
 
     rule = "only what is proven is kept"
 
-    _good: frozenset[bytes] | set[bytes] = frozenset()
+    def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
+        super().__init__(world, faults, court)
+        self._good: dict[bytes, Message] = {}
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Signed by an author that the node admits, issued about now by the node's clock."""
@@ -31,39 +35,44 @@ class Proofs(Checker):
 
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """Each price on disk stands in an envelope that is on disk, too."""
+        proofs: dict[EnvelopeKey, Message] = {}
         for key, raw in batch.envelopes:
-            self._verify(node, raw, "stored")
-            message = open_envelope(raw).message
-            if EnvelopeKey(message.author, message.epoch, message.seq) != key:
+            message = self._verify(node, raw, "stored")
+            if message is None:
+                continue
+            proofs[key] = message
+            if (message.author, message.epoch, message.seq) != key:
                 self.violated(node.name, f"stored an envelope under another's name, {key}")
-        proofs = dict(batch.envelopes)
         for stored in batch.latest:
-            raw_proof = proofs.get(EnvelopeKey(stored.author, stored.epoch, stored.seq))
-            if raw_proof is None:
-                continue  # its proof was written before, or was let go of for want of room
-            payload = open_envelope(raw_proof).message.payload
+            proof = proofs.get(EnvelopeKey(stored.author, stored.epoch, stored.seq))
+            if proof is None:
+                continue  # it was written before, or was let go of for want of room
+            payload = proof.payload
             if not isinstance(payload, PriceUpdate) or stored.quote not in payload.quotes:
                 self.violated(node.name, f"stored {stored.quote} that its proof does not contain")
 
-    def _verify(self, node: WorldNode, raw: bytes, deed: str) -> None:
-        if raw not in self._good:
-            if not _is_good(raw):
+    def _verify(self, node: WorldNode, raw: bytes, deed: str) -> Message | None:
+        message = self._good.get(raw)
+        if message is None:
+            message = _proven(raw)
+            if message is None:
                 self.violated(node.name, f"{deed} a message without a valid signature")
-                return
-            if not isinstance(self._good, set) or len(self._good) >= KNOWN_MAX:
-                self._good = set()
-            self._good.add(raw)
+                return None
+            if len(self._good) >= KNOWN_MAX:
+                self._good.clear()
+            self._good[raw] = message
         if node.part.allow:
-            author = open_envelope(raw).message.author
             allowed = {key_from_peer_id(peer) for peer in node.part.allow} | {node.key}
-            if author not in allowed:
+            if message.author not in allowed:
                 self.violated(node.name, f"{deed} a message of an author not on its allowlist")
+        return message
 
 
-def _is_good(raw: bytes) -> bool:
+def _proven(raw: bytes) -> Message | None:
+    """What an envelope says, if it is canonical and its author's: from its bytes alone."""
     try:
         envelope = open_envelope(raw)
     except Malformed:
-        return False
+        return None
     body, _ = encode(envelope.message)
-    return body == envelope.body and envelope.is_authentic()
+    return envelope.message if body == envelope.body and envelope.is_authentic() else None

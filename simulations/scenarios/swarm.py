@@ -9,7 +9,7 @@ NODES, MINUTES = 20, 8
 
 
 async def play(stage: Stage) -> None:
-    """Draw which faults this seed has and how often; then one after the other, often overlapping."""
+    """Draw which faults this seed has and how often; then one after the other."""
     await stage.grow(providers=stage.rng.randint(1, 4), over_s=stage.rng.uniform(1, 20))
     await stage.wait_until(0.5)
     kinds = stage.rng.sample(FAULTS, stage.rng.randint(1, len(FAULTS)))

@@ -65,11 +65,13 @@ async def station_process(**work: Any) -> AsyncIterator[StationProcess]:
             await process.stdout.aclose()
 
 
-async def hop(stack: str, count: int, quotes: int, *, within_s: float = 120) -> Figures:
+async def hop(
+    stack: str, count: int, quotes: int, *, ticks: bool = False, within_s: float = 120
+) -> Figures:
     """Two processes, flat out; what the hearing one measured, `said` what the other did."""
     hearing = {"says": False}
     saying = {"says": True, "quotes": quotes}
-    work = {"stack": stack, "count": count}
+    work = {"stack": stack, "count": count, "ticks": ticks}
     async with (
         station_process(**work, **hearing) as bob,
         station_process(**work, **saying, connect=bob.addr) as alice,
@@ -81,10 +83,13 @@ async def hop(stack: str, count: int, quotes: int, *, within_s: float = 120) -> 
             return {**await bob.told(), "said": said}
 
 
-async def relay(stack: str, count: int, rate: float) -> tuple[Figures, Figures]:
+async def relay(
+    stack: str, count: int, rate: float, *, ticks: bool = False
+) -> tuple[Figures, Figures]:
     """Alice says, bob passes on, carol hears: what bob and carol measured."""
-    hearing = {"stack": stack, "count": count, "says": False}
-    saying = {"stack": stack, "count": count, "says": True, "rate": rate, "tagged": True}
+    work = {"stack": stack, "count": count, "ticks": ticks}
+    hearing = {**work, "says": False}
+    saying = {**work, "says": True, "rate": rate, "tagged": True}
     async with (
         station_process(**saying) as alice,
         station_process(**hearing, connect=alice.addr) as bob,

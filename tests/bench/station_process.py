@@ -31,13 +31,18 @@ PATIENCE_S = 8.0  # after that long nothing more will come
 
 @dataclass(frozen=True)
 class Work:
-    """What a process is to do. `rate` 0: flat out. `count` messages, after those to warm up."""
+    """What a process is to do. `rate` 0: flat out. `count` messages, after those to warm up.
+
+    `ticks`: watch the event loop. That costs two calls of the system a turn, the more for whoever
+    turns more often, so what is watched is not compared.
+    """
 
     stack: str
     says: bool
     count: int
     quotes: int = 1
     tagged: bool = False
+    ticks: bool = False
     rate: float = 0
     connect: str = ""
 
@@ -101,7 +106,8 @@ async def speak(station: Station, work: Work, key: SigningKey) -> None:
             await station.say(message(epoch, seq, warm_up))
             await trio.sleep(WARM_UP_S)
         ticks = Ticks()
-        trio.lowlevel.add_instrument(ticks)
+        if work.ticks:
+            trio.lowlevel.add_instrument(ticks)
         began, began_cpu = time.perf_counter(), cpu_s()
         due = trio.current_time()
         for number in range(work.count):
@@ -140,7 +146,8 @@ async def listen(station: Station, work: Work) -> None:
                 continue
             settled += 1
             if settled == SETTLED:
-                trio.lowlevel.add_instrument(ticks)
+                if work.ticks:
+                    trio.lowlevel.add_instrument(ticks)
                 tell(live=True)
             continue
         if lags_ms:

@@ -28,6 +28,7 @@ async def test_hop(quotes: int, count: int, target: float) -> None:
     for _ in range(ROUNDS):
         rounds.append((await hop("bare", count, quotes), await hop("ours", count, quotes)))
         assert rounds[-1][1]["heard"] == count
+    watched = await hop("ours", count, quotes, ticks=True)
     bare, ours = (
         {name: median([pair[kind][name] for pair in rounds]) for name in ("per_s", "cpu_us")}
         for kind in (0, 1)
@@ -42,9 +43,7 @@ async def test_hop(quotes: int, count: int, target: float) -> None:
         bare_cpu_us=bare["cpu_us"],
         of_bare_by_cpu=median([bare["cpu_us"] / ours["cpu_us"] for bare, ours in rounds]),
         publisher_cpu_us=median([ours["said"]["cpu_us"] for _, ours in rounds]),
-        longest_tick_ms=max(
-            max(ours["longest_tick_ms"], ours["said"]["longest_tick_ms"]) for _, ours in rounds
-        ),
+        longest_tick_ms=max(watched["longest_tick_ms"], watched["said"]["longest_tick_ms"]),
     )
 
 
