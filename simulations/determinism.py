@@ -138,17 +138,22 @@ agendas: contextvars.ContextVar[dict[Agenda, None]] = contextvars.ContextVar("ag
 @contextmanager
 def _agendas_of(clock: MockClock) -> Iterator[None]:
     jumping: dict[Agenda, None] = {}
+    mine = vars(clock)
+
+    def current_time() -> float:
+        base_s: float = mine["_virtual_base"]
+        return base_s  # the clock stands still between jumps: no need to look at the real one
 
     def autojump() -> None:
         due = min((agenda.next_due() for agenda in jumping), default=float("inf"))
-        jump_s = min(due, _runner().deadlines.next_deadline()) - clock.current_time()
+        jump_s = min(due, _runner().deadlines.next_deadline()) - current_time()
         if 0 < jump_s < float("inf"):
             clock.jump(jump_s)
         for agenda in tuple(jumping):
-            agenda.carry_out(clock.current_time())
+            agenda.carry_out(current_time())
 
     # The class is final, and an instance's attribute is found first.
-    vars(clock)["_autojump"] = autojump
+    mine.update(_autojump=autojump, current_time=current_time)
     token = agendas.set(jumping)
     try:
         yield
@@ -168,11 +173,15 @@ def _no_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
 
 
 async def _collect_garbage() -> None:
+    await trio.sleep(COLLECT_EVERY_S)
+    gc.collect()
+    gc.freeze()  # most of it stays: the libraries, the nodes
     while True:
         await trio.sleep(COLLECT_EVERY_S)
         gc.collect()

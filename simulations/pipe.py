@@ -112,6 +112,6 @@ class Pipe:
         if not parts and self._under_way[0] is RESET:
             raise trio.BrokenResourceError("reset by the peer")
         self._bytes -= bytes_max - room
-        if self._bytes < UNDER_WAY_BYTES_MAX:
+        if self._writers and self._bytes < UNDER_WAY_BYTES_MAX:
             self._writers.unpark_all()
         return parts[0] if len(parts) == 1 else b"".join(parts)

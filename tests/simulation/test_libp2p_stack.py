@@ -1,12 +1,15 @@
 """Real hosts in virtual time: the contract of the mesh, and what only a simulator can do to one."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from meshnode.adapters.libp2p.router import MeshRouter
 from meshnode.config import NodeConfig
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import Judge, Mesh, PeerConnected, PeerDisconnected
@@ -133,3 +136,30 @@ async def test_who_was_frozen_answers_when_it_is_thawed(world: VirtualWorld) -> 
         world.links.thaw(bob.peer_id)
         assert await stream.read(100) == b"anybody there"
         await stream.reset()
+
+
+async def test_a_peer_outside_the_mesh_is_told_of_a_message_once(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: Counter[tuple[str, str, bytes]] = Counter()
+    handle = MeshRouter.handle_ihave
+
+    async def note_and_handle(router: Any, ihave: Any, sender: Any) -> None:
+        told.update((str(router.pubsub.my_id), str(sender), i) for i in ihave.messageIDs)
+        await handle(router, ihave, sender)
+
+    monkeypatch.setattr(MeshRouter, "handle_ihave", note_and_handle)
+    async with AsyncExitStack() as stack:
+        meshes: list[Mesh] = []
+        for number in range(14):  # more peers than a mesh may hold
+            mesh = await stack.enter_async_context(world.node(f"n{number}"))
+            for other in meshes:
+                await mesh.connect(other.addrs()[0])
+            meshes.append(mesh)
+        await trio.sleep(30)
+        for number in range(5):
+            await meshes[number].gossip.publish(Topic.PRICES, b"%d" % number)
+            await trio.sleep(1.5)
+        await trio.sleep(10)
+        assert all(mesh.gossip.statistics().accepted == 5 for mesh in meshes)
+    assert set(told.values()) == {1}

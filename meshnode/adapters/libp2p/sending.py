@@ -57,7 +57,8 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
             return False
         (self._urgent if urgent else self._messages).append(frame)
         self._waiting_bytes += len(frame)
-        self._sender.unpark_all()
+        if self._sender:
+            self._sender.unpark_all()
         return True
 
     async def take(self) -> bytes:
@@ -68,7 +69,8 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
         self._is_writing = False
         while not len(self) and not self._closed:
             self._is_lagging = False
-            self._publishers.unpark_all()
+            if self._publishers:
+                self._publishers.unpark_all()
             await self._sender.park()
         batch: list[bytes] = []
         size = 0
@@ -78,7 +80,7 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
             size += len(frame)
         self._waiting_bytes -= size
         self._is_writing = bool(batch)
-        if self.has_room():
+        if self._publishers and self.has_room():
             self._publishers.unpark_all()
         return b"".join(batch)
 

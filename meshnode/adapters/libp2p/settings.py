@@ -44,6 +44,7 @@ MESHSUB_PROTOCOLS = (
 )
 
 HEARTBEAT_S = 1  # the library's 120 s leaves a node without neighbours for two minutes
+GOSSIP_WINDOW_HEARTBEATS = 3  # of how old messages peers outside the mesh are told
 DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8
 PRUNE_BACK_OFF_S = 5  # with 60 s, a node whose neighbours all pruned it hears nothing for a minute
 UNSUBSCRIBE_BACK_OFF_S = 1
@@ -121,6 +122,7 @@ def router_options() -> dict[str, Any]:
         "degree_low": DEGREE_LOW,
         "degree_high": DEGREE_HIGH,
         "heartbeat_interval": HEARTBEAT_S,
+        "gossip_window": GOSSIP_WINDOW_HEARTBEATS,
         "prune_back_off": PRUNE_BACK_OFF_S,
         "unsubscribe_back_off": UNSUBSCRIBE_BACK_OFF_S,
         "max_idontwant_messages": IDONTWANT_MAX,

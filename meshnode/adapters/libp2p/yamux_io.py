@@ -219,7 +219,8 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
             return
         self._outbound.append(frame)
         self._outbound_bytes += len(frame)
-        self._writer.unpark_all()
+        if self._writer:
+            self._writer.unpark_all()
 
     async def _write_all(self) -> None:
         while True:
@@ -229,7 +230,8 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
             self._outbound.clear()
             await self.secured_conn.write(data)
             self._outbound_bytes -= len(data)
-            self._waiting.unpark_all()
+            if self._waiting:
+                self._waiting.unpark_all()
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -147,7 +147,8 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
     def feed(self, data: Any) -> None:
         """Take in bytes that the window allowed."""
         self.buffer += data
-        self._readers.unpark_all()
+        if self._readers:
+            self._readers.unpark_all()
 
     def widen(self, increment: int) -> None:
         """The peer takes so many bytes more."""
