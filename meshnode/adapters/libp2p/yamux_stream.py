@@ -76,21 +76,23 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
         There is no time-out but the caller's: a peer that is busy for seconds is no reason to lose
         the stream. Raises MuxedStreamError when the stream ends.
         """
-        if self._write_lock.locked() or not self._fits(len(data)):
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self.write_nowait(data):
             await self._write_in_turn(data)
-        else:
-            # Nobody to wait for: neither a lock nor a round of the scheduler.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            self._put(data)
         if self.send_closed and not data:
             raise MuxedStreamError("the stream is closed for writing")
 
-    def _fits(self, size: int) -> bool:
-        return (
-            0 < size <= min(self.send_window, FRAME_BYTES_MAX)
+    def write_nowait(self, data: bytes) -> bool:
+        """Hand all of it to the connection where nothing has to be waited for; else nothing."""
+        fits = (
+            0 < len(data) <= min(self.send_window, FRAME_BYTES_MAX)
+            and not self._write_lock.locked()
             and not self.send_closed
             and self.conn.has_room()
         )
+        if fits:
+            self._put(data)
+        return fits
 
     def _put(self, data: bytes) -> None:
         self.send_window -= len(data)
