@@ -126,6 +126,8 @@ class NodeConfig(BaseSettings):
     flush_interval_ms: int = Field(default=150, ge=1, le=10_000)
     publish_window_ms: int = Field(default=100, ge=1, le=10_000)
     heartbeat_s: int = Field(default=60, ge=1, le=60)  # the protocol's promise ends at 60
+    peers_min: int = Field(default=3, ge=0, le=100)
+    peers_aim: int = Field(default=6, ge=0, le=100)
     peers_max: int = Field(default=50, ge=3, le=1000)
     retention_days: int = Field(default=7, ge=1)
     retention_mib: int = Field(default=1024, ge=1)

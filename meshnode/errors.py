@@ -19,6 +19,10 @@ class PeerUnreachable(MeshnodeError):
     exit_code = 3
 
 
+class DialRefused(PeerUnreachable):
+    """The machine is there and refuses: no process listens at that address."""
+
+
 class PublishRefused(MeshnodeError):
     """Our own message would not be accepted by ourselves; `reason` is the verdict's (`busy`, …)."""
 

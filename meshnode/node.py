@@ -1,12 +1,17 @@
 """The node: its parts wired together and nested so that each is there while it is needed."""
 
+from collections.abc import Sequence
+
 import trio
 from nacl.signing import SigningKey
 
 from meshnode.config import NodeConfig
+from meshnode.core.acquaintances import Acquaintances
+from meshnode.core.address_book import AddressBook
 from meshnode.core.admission import Admission
 from meshnode.core.author_budget import AuthorBudget
 from meshnode.core.book import AUTHORS_MAX, AUTHORS_OPEN_MAX, Book
+from meshnode.core.dial_rules import DialRules
 from meshnode.core.facts import NodeLeaving, NodeReady, StoreRestored
 from meshnode.core.links import LinkRecord
 from meshnode.core.names import Names
@@ -15,7 +20,7 @@ from meshnode.core.outbox import Outbox
 from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.ratelimit import QueryLimiter
-from meshnode.core.records import EnvelopeKey, Restored
+from meshnode.core.records import EnvelopeKey, KnownAddr, Restored
 from meshnode.core.verdicts import Verdict
 from meshnode.platform import Home, Platform, real_platform
 from meshnode.ports import Mesh, Observer, Service, Store, TaskStatus
@@ -29,7 +34,9 @@ from meshnode.services.persist import Persist
 from meshnode.services.poll import Poll
 from meshnode.services.presence import Announcer, Presence
 from meshnode.services.publish import Publisher
+from meshnode.services.remember import Remember, recall_all
 from meshnode.services.status import Status
+from meshnode.services.topology import Topology
 from meshnode.services.watch import Watch
 from meshnode.version import AGENT
 from protocols.ids import (
@@ -112,6 +119,9 @@ class _Node:
             open_envelope=platform.open_envelope,
         )
         self.providers = Providers()
+        self.acquaintances = Acquaintances(allowlist or ())
+        self.held_addrs: Sequence[KnownAddr] = ()
+        self.last_sign_ns: int | None = None
         self.feed = Feed()
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
@@ -120,7 +130,7 @@ class _Node:
 
     def restore(self, held: Restored) -> None:
         """Take up what the last run left."""
-        now, now_ns = trio.current_time(), self.platform.wall_clock.now_ns()
+        now_ns = self.platform.wall_clock.now_ns()
         self.book.restore(held)
         for mark in held.marks:
             if not self.names.restore(Name(*mark), now_ns):
@@ -130,14 +140,17 @@ class _Node:
             said_ns = min(stored.issued_ns, stored.received_ns)
             last_said[stored.author] = max(said_ns, last_said.get(stored.author, 0))
         for author, said_ns in last_said.items():
-            self.providers.remember(author, said_ns, now, now_ns)
+            self.acquaintances.heard(author, said_ns)
+        self.acquaintances.restore(held.nodes)
+        recall_all(self.acquaintances, self.providers, now_ns)
+        self.held_addrs, self.last_sign_ns = held.addrs, held.last_sign_ns
 
     async def run(self, mesh: Mesh, stop: trio.Event, task_status: TaskStatus[None]) -> None:
         """Serve and gossip until `stop`; then say so, write down what is left, and end."""
         config, observer, rng = self.config, self.observer, self.platform.rng
         wall_clock = self.platform.wall_clock
         now, now_ns = trio.current_time(), wall_clock.now_ns()
-        outage = OutageClock(self.providers.last_sign_ns() or now_ns, now, now_ns)
+        outage = OutageClock(self._out_since_ns(now_ns), now, now_ns)
         presence = Presence(
             self.providers, outage, observer, self.feed, wall_clock, own_id=mesh.peer_id
         )
@@ -150,7 +163,22 @@ class _Node:
             rng,
             flush_interval_s=config.flush_interval_ms / 1000,
         )
-        intake = Intake(mesh.gossip, self.book, self.outbox, self.feed, presence, wall_clock)
+        addresses = AddressBook(DialRules(mesh.peer_id, ()), config.connect)
+        remember = Remember(
+            self.acquaintances,
+            addresses,
+            presence,
+            self.outbox,
+            self.store,
+            wall_clock,
+            own_id=mesh.peer_id,
+        )
+        topology = Topology(
+            mesh, addresses, presence, rng, network=config.network, seeds=config.connect
+        )
+        intake = Intake(
+            mesh.gossip, self.book, self.outbox, self.feed, presence, remember, wall_clock
+        )
         publisher = Publisher(
             Publication(
                 window_s=config.publish_window_ms / 1000, heartbeat_s=float(config.heartbeat_s)
@@ -165,7 +193,18 @@ class _Node:
         poll = Poll(self.platform.make_sources(config), publisher, observer, wall_clock, rng)
         catch_up = CatchUp(mesh, self.admission.judge_held, intake, observer, wall_clock)
         connections = Connections(
-            mesh, config.connect, presence, catch_up, observer, wall_clock, rng
+            mesh,
+            config.connect,
+            addresses,
+            presence,
+            topology,
+            catch_up,
+            observer,
+            wall_clock,
+            rng,
+            peers_min=config.peers_min,
+            peers_aim=config.peers_aim,
+            peers_max=config.peers_max,
         )
         announcer = Announcer(
             publisher,
@@ -185,6 +224,7 @@ class _Node:
             self.book,
             presence,
             persist,
+            topology,
             wall_clock,
             network=config.network,
             agent=AGENT,
@@ -204,11 +244,19 @@ class _Node:
         async with trio.open_nursery() as drain:
             await drain.start(persist.run)
             async with trio.open_nursery() as work:
-                before_peers: tuple[Service, ...] = (intake, catch_up, monitor)
+                before_peers: tuple[Service, ...] = (intake, catch_up, monitor, remember)
                 for service in before_peers:
                     await work.start(service.run)
                 await mesh.listen()
-                with_peers: tuple[Service, ...] = (connections, announcer, publisher, poll)
+                addresses.judge_by(DialRules(mesh.peer_id, mesh.addrs()))
+                addresses.restore(self.held_addrs)
+                with_peers: tuple[Service, ...] = (
+                    connections,
+                    topology,
+                    announcer,
+                    publisher,
+                    poll,
+                )
                 for service in with_peers:
                     await work.start(service.run)
                 self._tell_ready(mesh)
@@ -219,9 +267,15 @@ class _Node:
                     await announcer.leave()
                     await mesh.gossip.flush()
                 work.cancel_scope.cancel()
+            remember.keep(everything=True)
             drain.cancel_scope.cancel()
         with trio.move_on_after(DRAIN_S):
             await persist.drain()
+
+    def _out_since_ns(self, now_ns: int) -> int:
+        """The last sign of life of any provider, as far as an earlier run knew."""
+        signs = (self.last_sign_ns, self.providers.last_sign_ns())
+        return max((sign for sign in signs if sign is not None), default=now_ns)
 
     def _tell_ready(self, mesh: Mesh) -> None:
         addrs = mesh.addrs()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from meshnode.core.facts import Fact
 from meshnode.core.records import Batch as Batch
 from meshnode.core.records import EnvelopeKey as EnvelopeKey
+from meshnode.core.records import KnownAddr as KnownAddr
+from meshnode.core.records import KnownNode as KnownNode
 from meshnode.core.records import Mark as Mark
 from meshnode.core.records import Restored as Restored
 from meshnode.core.records import StoredQuote as StoredQuote
@@ -112,9 +114,10 @@ class PeerConnected:
 
 @dataclass(frozen=True, slots=True)
 class PeerDisconnected:
-    """The last connection to a peer closed."""
+    """The last connection to a peer closed; `displaced` if we needed its place ourselves."""
 
     peer_id: str
+    displaced: bool = False
 
 
 ConnectionEvent: TypeAlias = PeerConnected | PeerDisconnected
@@ -157,7 +160,10 @@ class Mesh(Protocol):
         ...
 
     async def connect(self, addr: str) -> str:
-        """Dial an address that ends in `/p2p/<id>`; returns the id. Raises PeerUnreachable."""
+        """Dial an address that ends in `/p2p/<id>`; returns the id.
+
+        Raises PeerUnreachable; of these DialRefused where nothing listens at the address.
+        """
         ...
 
     async def disconnect(self, peer_id: str) -> None:

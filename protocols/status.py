@@ -95,7 +95,11 @@ class Outage(Record):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionStatus(Record):
-    """A connection to a peer, an upstream or a store."""
+    """A connection to a peer, an upstream or a store.
+
+    Of the time since it was first tried, it worked `uptime_percent`; it came back `reconnects`
+    times, after so many seconds the last time and in the median.
+    """
 
     kind: Annotated[str, one_of("peer", "upstream", "store")]
     name: FreeText
@@ -103,6 +107,10 @@ class ConnectionStatus(Record):
     reconnect_attempts: Count
     last_error: FreeTextOrNone
     last_success: TimeOrNone
+    uptime_percent: CountOrNone = None
+    reconnects: CountOrNone = None
+    reconnect_last_s: CountOrNone = None
+    reconnect_median_s: CountOrNone = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge
 from protocols.ids import Topic
 from simulations.model_wire import Connection
+from simulations.timeline import SLOT_S
 
 if TYPE_CHECKING:
     from simulations.model_mesh import ModelMesh, ModelNetwork
@@ -84,8 +85,9 @@ class ModelGossip:
 
     async def flush(self) -> None:
         """See `Gossip.flush`."""
-        # What was sent is on the wire: it arrives, though we leave.
-        await trio.lowlevel.checkpoint()
+        here, links = self._owner.peer_id, self._network.links
+        delays_s = [links.delay_s(here, p) for p in self.mesh if links.is_open(here, p)]
+        await trio.sleep(max(delays_s, default=0.0) + SLOT_S)
 
     def statistics(self) -> GossipStatistics:
         """See `Gossip.statistics`."""

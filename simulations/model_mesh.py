@@ -14,7 +14,7 @@ from nacl.signing import SigningKey
 
 from meshnode.config import NodeConfig
 from meshnode.core.facts import PeerMisbehaved
-from meshnode.errors import PeerUnreachable, StreamBroken
+from meshnode.errors import DialRefused, PeerUnreachable, StreamBroken
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -56,7 +56,7 @@ class ModelNetwork:
         self.hop_s = hop_s
         self.timeline = Timeline()
         self.nodes: dict[str, ModelMesh] = {}
-        self.cut: set[frozenset[str]] = set()  # whose dials are refused
+        self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
         self.muted: set[str] = set()  # whose gossip goes nowhere
         self.frozen: set[str] = set()  # who answers nothing, its connections open
         self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
@@ -83,13 +83,13 @@ class ModelNetwork:
             self.nodes[peer_id].close()
 
     def cut_link(self, one: str, other: str) -> None:
-        """Break the connection of two peers, and have dials refused until it is mended."""
+        """Break the connection of two peers, and let dials go unanswered until it is mended."""
         self.cut.add(frozenset((one, other)))
         if one in self.nodes:
             self.nodes[one].drop(other)
 
     def is_cut(self, one: str, other: str) -> bool:
-        """Whether a dial is refused between two peers."""
+        """Whether a dial goes unanswered between two peers."""
         return frozenset((one, other)) in self.cut
 
     def mend_link(self, one: str, other: str) -> None:
@@ -209,8 +209,10 @@ class ModelMesh:
         with trio.move_on_after(DIAL_TIMEOUT_S):
             await self._travel(peer, DIAL_ROUND_TRIPS)
             other = self._network.nodes.get(peer)
-            if other is None or place not in other._places() or self._is_cut(peer):
-                raise PeerUnreachable(f"{addr} refuses connections: is the node running?")
+            if self._is_cut(peer):
+                raise PeerUnreachable(f"{addr} does not answer")
+            if other is None or place not in other._places():
+                raise DialRefused(f"{addr} refuses connections: is the node running?")
             if peer not in self.connections:
                 self._network.nodes.setdefault(self._peer_id, self)
                 self._connect(other)

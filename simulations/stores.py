@@ -7,6 +7,7 @@ import trio
 from meshnode.adapters.storage.memory import MemoryStore
 from meshnode.errors import StoreUnavailable
 from meshnode.ports import Batch, Restored, StoredQuote
+from protocols.ids import Topic
 
 
 class FaultyStore(MemoryStore):
@@ -44,6 +45,11 @@ class FaultyStore(MemoryStore):
     def latest(self) -> Collection[StoredQuote]:
         """Every price that is written down."""
         return self._latest.values()
+
+    def mark_of(self, author: bytes, topic: Topic) -> tuple[int, int]:
+        """The (epoch, seq) up to which an author's messages count as seen; (0, 0) without any."""
+        mark = self._marks.get((author, topic))
+        return (mark.epoch, mark.seq) if mark else (0, 0)
 
     async def load(self) -> Restored:
         """See `Store.load`."""

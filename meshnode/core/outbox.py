@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TypeVar
 
 from meshnode.core.book import Applied
-from meshnode.core.records import Batch, EnvelopeKey, Mark, StoredQuote
+from meshnode.core.records import Batch, EnvelopeKey, KnownAddr, KnownNode, Mark, StoredQuote
 from protocols.ids import Topic
 
 # About 200 bytes each. While the store is away the history's oldest go first; everything else
@@ -13,6 +15,12 @@ TICKS_WAITING_MAX = 200_000
 # Beyond it the newest stay on disk, and are counted: the next start finds no room for them, and
 # lets them go.
 FORGOTTEN_WAITING_MAX = 20_000
+# What is remembered of others, each table. The oldest change goes, and is counted: the disk then
+# knows a little less, or somebody whom the next start has no room for.
+OTHERS_WAITING_MAX = 40_000
+
+NameT = TypeVar("NameT")
+T = TypeVar("T")
 
 
 class Outbox:
@@ -29,7 +37,12 @@ class Outbox:
         self._is_filled = False
         # Called when something is put into the empty outbox.
         self.on_filled: Callable[[], None] = lambda: None
+        # None: to be deleted.
+        self._nodes: dict[bytes, KnownNode | None] = {}
+        self._addrs: dict[tuple[bytes, str], KnownAddr | None] = {}
+        self._last_sign_ns: int | None = None
         self.ticks_dropped = 0
+        self.others_dropped = 0
         self.forgotten_dropped = 0
 
     def __len__(self) -> int:
@@ -41,6 +54,9 @@ class Outbox:
             + len(self._released)
             + len(self._marks)
             + len(self._forgotten)
+            + len(self._nodes)
+            + len(self._addrs)
+            + (self._last_sign_ns is not None)
         )
 
     def put(self, applied: Applied, mark: Mark | None = None) -> None:
@@ -69,6 +85,22 @@ class Outbox:
         self._forget((author,))
         self._tell_filled()
 
+    def put_others(
+        self,
+        nodes: Iterable[KnownNode] = (),
+        nodes_gone: Iterable[bytes] = (),
+        addrs: Iterable[KnownAddr] = (),
+        addrs_gone: Iterable[tuple[bytes, str]] = (),
+        last_sign_ns: int | None = None,
+    ) -> None:
+        """Add what is remembered of others, and who no more."""
+        self._nodes |= {node.author: node for node in nodes} | dict.fromkeys(nodes_gone)
+        self._addrs |= {(a.author, a.addr): a for a in addrs} | dict.fromkeys(addrs_gone)
+        if last_sign_ns is not None:
+            self._last_sign_ns = last_sign_ns
+        self._drop_oldest_others()
+        self._tell_filled()
+
     def put_everything(
         self,
         latest: Iterable[StoredQuote],
@@ -89,6 +121,11 @@ class Outbox:
             tuple(self._released),
             tuple(self._marks.values()),
             tuple(self._forgotten),
+            nodes=tuple(node for node in self._nodes.values() if node is not None),
+            nodes_gone=tuple(author for author, node in self._nodes.items() if node is None),
+            addrs=tuple(addr for addr in self._addrs.values() if addr is not None),
+            addrs_gone=tuple(place for place, addr in self._addrs.items() if addr is None),
+            last_sign_ns=self._last_sign_ns,
         )
         self._latest.clear()
         self._ticks.clear()
@@ -97,6 +134,9 @@ class Outbox:
         self._marks.clear()
         self._forgotten.clear()
         self._is_filled = False
+        self._nodes.clear()
+        self._addrs.clear()
+        self._last_sign_ns = None
         return batch
 
     def give_back(self, batch: Batch) -> None:
@@ -116,12 +156,25 @@ class Outbox:
                 self._raise(mark)
         # An author that was heard again meanwhile may lose its older marks all the same.
         self._forget(batch.forgotten)
+        newer_nodes, newer_addrs, newer_sign_ns = self._nodes, self._addrs, self._last_sign_ns
+        self._nodes, self._addrs = {}, {}
+        self.put_others(
+            batch.nodes, batch.nodes_gone, batch.addrs, batch.addrs_gone, batch.last_sign_ns
+        )
+        self._nodes |= newer_nodes
+        self._addrs |= newer_addrs
+        if newer_sign_ns is not None:
+            self._last_sign_ns = newer_sign_ns
+        self._drop_oldest_others()
         self._tell_filled()
 
     def _tell_filled(self) -> None:
         if not self._is_filled and len(self):
             self._is_filled = True
             self.on_filled()
+
+    def _drop_oldest_others(self) -> None:
+        self.others_dropped += _shorten(self._nodes) + _shorten(self._addrs)
 
     def _forget(self, authors: Iterable[bytes]) -> None:
         for author in authors:
@@ -139,3 +192,11 @@ class Outbox:
         while len(self._ticks) > self._ticks_max:
             self._ticks.popleft()
             self.ticks_dropped += 1
+
+
+def _shorten(changes: dict[NameT, T]) -> int:
+    """Drop the oldest beyond the limit; returns how many."""
+    excess = max(0, len(changes) - OTHERS_WAITING_MAX)
+    for name in list(islice(changes, excess)):
+        del changes[name]
+    return excess

@@ -39,6 +39,25 @@ class EnvelopeKey(NamedTuple):
     seq: int
 
 
+class KnownNode(NamedTuple):
+    """A provider, and its last sign of life in Unix nanoseconds."""
+
+    author: bytes
+    last_seen_ns: int
+
+
+class KnownAddr(NamedTuple):
+    """Where a node may be reached, without `/p2p`.
+
+    `last_success_ns` is None where it never was; `failures` counts the dials in vain since.
+    """
+
+    author: bytes
+    addr: str
+    last_success_ns: int | None
+    failures: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one commit writes, all or nothing.
@@ -47,6 +66,9 @@ class Batch:
     `envelopes` are the proofs of `latest`; `released` names envelopes that prove nothing any more.
     `forgotten` are authors whose marks are needed no more: these go before all else is written,
     unless quotes or envelopes of theirs are stored already. Whoever has ticks has a quote.
+    `nodes` and `addrs` replace what stood for their author, or author and address; those named in
+    `nodes_gone` and `addrs_gone` go, after the others were written. `last_sign_ns`, if given, is
+    the last sign of life of any provider.
     """
 
     latest: Sequence[StoredQuote] = ()
@@ -55,6 +77,11 @@ class Batch:
     released: Sequence[EnvelopeKey] = ()
     marks: Sequence[Mark] = ()
     forgotten: Sequence[bytes] = ()
+    nodes: Sequence[KnownNode] = ()
+    nodes_gone: Sequence[bytes] = ()
+    addrs: Sequence[KnownAddr] = ()
+    addrs_gone: Sequence[tuple[bytes, str]] = ()
+    last_sign_ns: int | None = None
 
     def __bool__(self) -> bool:
         return bool(
@@ -64,6 +91,11 @@ class Batch:
             or self.released
             or self.marks
             or self.forgotten
+            or self.nodes
+            or self.nodes_gone
+            or self.addrs
+            or self.addrs_gone
+            or self.last_sign_ns is not None
         )
 
 
@@ -74,4 +106,7 @@ class Restored:
     latest: tuple[StoredQuote, ...] = ()
     envelopes: dict[EnvelopeKey, bytes] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+    nodes: tuple[KnownNode, ...] = ()
+    addrs: tuple[KnownAddr, ...] = ()
+    last_sign_ns: int | None = None
     damaged: int = 0

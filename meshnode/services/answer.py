@@ -95,7 +95,7 @@ class Answer:
     async def _send_status(self, frames: Frames, raw: bytes) -> None:
         request = StatusRequest.from_bytes(raw)
         self._admit(frames)
-        reply = self._status.reply().select(request.keys)
+        reply = self._status.reply(asker=frames.stream.peer_id).select(request.keys)
         await frames.send(reply.to_bytes())
 
     # --- prices -----------------------------------------------------------------------------

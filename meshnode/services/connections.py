@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import trio
 
-from meshnode.core.backoff import Backoff, Rng
+from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S, Address, AddressBook
+from meshnode.core.backoff import Rng
 from meshnode.core.facts import DialFailed, PeerJoined, PeerLost
+from meshnode.core.link_table import LinkTable
 from meshnode.core.links import LinkRecord
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import (
@@ -17,7 +19,10 @@ from meshnode.ports import (
     WallClock,
 )
 from meshnode.services.catchup import CatchUp
+from meshnode.services.dialling import Dialler
+from meshnode.services.discovery import Discovery
 from meshnode.services.presence import Presence
+from meshnode.services.topology import Topology
 
 PING_EVERY_S = 10.0
 # A frozen peer keeps its connection open; only silence tells. The time is generous because a
@@ -25,106 +30,189 @@ PING_EVERY_S = 10.0
 PING_TIMEOUT_S = 10.0
 # One may be lost to a pause of our own process, in which every deadline passes at once.
 PINGS_MISSED_MAX = 2
-PEERS_MIN = 3  # below it seeds are dialled at this pace, whatever their back-off
-RETRY_WHILE_FEW_S = 5.0
-RETRY = Backoff(first_s=2.0, cap_s=60.0)
-LINKS_MAX = 200  # records of peers; the one that changed longest ago makes room
+PEERS_MIN = 3
+PEERS_AIM = 6
+PEERS_MAX = 50
+# The rest of the places is for newcomers: they learn here where others are, and move on.
+PLACES_FOR_FRIENDS = 0.6
+VISIT_S = 3.0  # long enough to ask us for prices and peers
+TRIM_EVERY_S = 1.0
 
 
 class Connections:
-    """Keeps our connections, and tells presence and catch-up what becomes of them."""
+    """Keeps our connections, and tells presence, topology and catch-up what becomes of them.
+
+    At least `peers_min` nodes, `peers_aim` if there are so many, and never more than `peers_max`
+    peers, which the mesh itself sees to.
+    """
 
     def __init__(
         self,
         mesh: Mesh,
         seeds: Sequence[str],
+        addresses: AddressBook,
         presence: Presence,
+        topology: Topology,
         catch_up: CatchUp,
         observer: Observer,
         wall_clock: WallClock,
         rng: Rng,
+        *,
+        peers_min: int = PEERS_MIN,
+        peers_aim: int = PEERS_AIM,
+        peers_max: int = PEERS_MAX,
     ) -> None:
         self._mesh = mesh
         self._seeds = tuple(seeds)
         self._seed_ids = frozenset(addr.rpartition("/p2p/")[2] for addr in seeds)
+        self._addresses = addresses
         self._presence = presence
+        self._topology = topology
         self._catch_up = catch_up
         self._observer = observer
         self._wall_clock = wall_clock
         self._rng = rng
-        self._links: dict[str, LinkRecord] = {}
+        self._peers_min = peers_min
+        self._peers_aim = min(peers_aim, peers_max)
+        self._friends_max = max(self._peers_aim, int(PLACES_FOR_FRIENDS * peers_max))
+        self._links = LinkTable()
+        self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
+        self._discovery = Discovery(
+            self._dialler,
+            addresses,
+            self.nodes,
+            rng,
+            peers_min=peers_min,
+            peers_aim=self._peers_aim,
+        )
+        self._since: dict[str, float] = {}  # of the connected
         self._pinged: dict[str, trio.CancelScope] = {}
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
+        self._crowded = trio.Event()
+        self._trimmed: set[str] = set()  # whose connections we are ending, of our own accord
 
     def links(self) -> tuple[LinkRecord, ...]:
         """What became of each connection to a node, the latest last; askers are no nodes."""
-        return tuple(link for link in self._links.values() if self.is_node(link.name))
+        return tuple(link for link in self._links.all() if self.is_node(link.name))
 
     def is_node(self, peer_id: str) -> bool:
-        """Whether a peer is a node: it said so, or the operator did; who only asks does not."""
-        return peer_id in self._seed_ids or self._presence.providers.knows(peer_id)
+        """Whether a peer is a node: it said so, it answers like one, or the operator said so."""
+        return (
+            self._topology.answered(peer_id)
+            or peer_id in self._seed_ids
+            or self._presence.providers.knows(peer_id)
+        )
+
+    def nodes(self) -> frozenset[str]:
+        """The nodes connected now."""
+        return frozenset(p.peer_id for p in self._mesh.peers() if self.is_node(p.peer_id))
+
+    async def redial(self, peer: str) -> None:
+        """Dial a peer where it says that it is or where it last was, once: is it still there?
+
+        Raises PeerUnreachable; of these DialRefused where nothing listens there.
+        """
+        places = [address for address in self._known_places(peer) if not self._is_connected(peer)]
+        if not places:
+            raise PeerUnreachable(f"no address of {peer} is known")
+        await self._dialler.dial(places[-1])
+        if len(self.nodes()) > self._peers_aim:
+            # It may have ended our connection because it has too many; we have others.
+            await self._end(peer)
+
+    def _known_places(self, peer: str) -> list[Address]:
+        """Of hearsay a refusal would prove nothing."""
+        seeds = [Address(peer, addr.partition("/p2p/")[0]) for addr in self._seeds_of(peer)]
+        return seeds + [one for one in self._addresses.of(peer) if self._addresses.is_vouched(one)]
+
+    def _seeds_of(self, peer: str) -> list[str]:
+        return [addr for addr in self._seeds if addr.endswith(f"/p2p/{peer}")]
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Dial, ping and follow, for ever."""
+        """Dial, ping, follow and trim, for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._follow, nursery)
+            nursery.start_soon(self._trim)
             for addr in self._seeds:
                 nursery.start_soon(self._keep_seed, addr)
+            await nursery.start(self._discovery.run)
             task_status.started()
+
+    # --- who comes and goes -----------------------------------------------------------------
 
     async def _follow(self, nursery: trio.Nursery) -> None:
         while True:
             match await self._mesh.next_connection_event():
                 case PeerConnected(peer_id=peer):
-                    self._link(peer).opened(self._wall_clock.now_ns())
-                    self._observer.observe(PeerJoined(peer))
-                    self._catch_up.offer(peer)
+                    self._came(peer)
                     if peer not in self._pinged:
                         self._pinged[peer] = trio.CancelScope()
                         nursery.start_soon(self._ping, peer, self._pinged[peer])
-                case PeerDisconnected(peer_id=peer):
-                    if scope := self._pinged.pop(peer, None):
-                        scope.cancel()
-                    if (went := self._went.pop(peer, None)) is not None:
-                        went.set()
-                    self._link(peer).closed()
-                    self._observer.observe(PeerLost(peer))
-                    self._presence.connection_lost(peer)
-                    if not self._mesh.peers():
-                        self._catch_up.missed()
+                case PeerDisconnected(peer_id=peer, displaced=displaced):
+                    self._gone(peer, wanted=displaced or peer in self._trimmed)
+
+    def _came(self, peer: str) -> None:
+        self._since[peer] = trio.current_time()
+        if len(self._since) > self._friends_max:
+            self._crowded.set()
+            self._crowded = trio.Event()
+        self._links.of(peer).opened(self._wall_clock.now_ns())
+        self._observer.observe(PeerJoined(peer))
+        self._catch_up.offer(peer)
+
+    def _gone(self, peer: str, *, wanted: bool) -> None:
+        now = trio.current_time()
+        lasted_s = now - self._since.pop(peer, now)
+        self._trimmed.discard(peer)
+        if scope := self._pinged.pop(peer, None):
+            scope.cancel()
+        if (went := self._went.pop(peer, None)) is not None:
+            went.set()
+        self._links.of(peer).closed(self._wall_clock.now_ns())
+        self._addresses.lost(peer, now, lasted_s, self._rng)
+        self._topology.lost(peer)
+        self._observer.observe(PeerLost(peer))
+        if not wanted:  # else it is there as before, only not with us
+            self._presence.connection_lost(peer)
+        if not self._mesh.peers():
+            self._catch_up.missed()
+
+    # --- seeds ------------------------------------------------------------------------------
 
     async def _keep_seed(self, addr: str) -> None:
-        peer = addr.rpartition("/p2p/")[2]
+        place, _, peer = addr.rpartition("/p2p/")
         if peer == self._mesh.peer_id:
             return  # a list of seeds shared by all nodes names us too
         attempt = 0
         while True:
-            error = None if self._is_connected(peer) else await self._dial(addr, peer)
+            error: str | None = None
+            if not self._is_connected(peer):
+                try:
+                    await self._dialler.dial(Address(peer, place))
+                except PeerUnreachable as failure:
+                    error = str(failure)
             began_at = trio.current_time()
             while self._is_connected(peer):
                 await self._went.setdefault(peer, trio.Event()).wait()
             # A peer that hangs up on us at once is not dialled without a pause either.
             attempt = RETRY.next_attempt(attempt, trio.current_time() - began_at)
-            delay_s = RETRY.delay_s(attempt, self._rng)
-            if len(self._mesh.peers()) < PEERS_MIN:
-                delay_s = min(delay_s, RETRY_WHILE_FEW_S)
+            delay_s = self._seed_delay_s(attempt, hung_up=error is None)
             if error is not None:
                 self._observer.observe(DialFailed(addr, error, attempt, delay_s))
             await trio.sleep(delay_s)
 
-    async def _dial(self, addr: str, peer: str) -> str | None:
-        """Connect to a seed; what went wrong, if anything."""
-        link = self._link(peer)
-        link.dialling()
-        try:
-            await self._mesh.connect(addr)
-        except PeerUnreachable as error:
-            link.failed(str(error))
-            return str(error)
-        return None
+    def _seed_delay_s(self, attempt: int, *, hung_up: bool) -> float:
+        connected = len(self.nodes())
+        if hung_up and connected >= self._peers_aim > 0:
+            # A seed of many has no place for all of them: those who have others let it be.
+            return RETRY.cap_s * (1 - RETRY.jitter * self._rng.random())
+        delay_s = RETRY.delay_s(attempt, self._rng)
+        return min(delay_s, RETRY_WHILE_FEW_S) if connected < self._peers_min else delay_s
 
     def _is_connected(self, peer: str) -> bool:
         return any(connected.peer_id == peer for connected in self._mesh.peers())
+
+    # --- pings ------------------------------------------------------------------------------
 
     async def _ping(self, peer: str, scope: trio.CancelScope) -> None:
         with scope:
@@ -141,9 +229,28 @@ class Connections:
             # A peer is a connection that answers, not one that is open.
             await self._mesh.disconnect(peer)
 
-    def _link(self, peer: str) -> LinkRecord:
-        link = self._links.pop(peer, None) or LinkRecord("peer", peer)
-        self._links[peer] = link  # the one that changed last stands last
-        if len(self._links) > LINKS_MAX:
-            del self._links[next(iter(self._links))]
-        return link
+    # --- too many ---------------------------------------------------------------------------
+
+    async def _trim(self) -> None:
+        """Keep places for newcomers: of the nodes, those with most peers of their own can go."""
+        while True:
+            while len(self._since) <= self._friends_max:
+                await self._crowded.wait()
+            await trio.sleep(TRIM_EVERY_S)
+            before = trio.current_time() - VISIT_S
+            nodes = sorted(self.nodes() - self._seed_ids)
+            excess = len(nodes) - self._friends_max
+            if excess <= 0:
+                continue
+            visited = [peer for peer in nodes if self._since.get(peer, before) <= before]
+            ranked = sorted(
+                (-min(self._topology.degree(peer), self._peers_aim), self._rng.random(), peer)
+                for peer in visited
+            )
+            for _, _, peer in ranked[:excess]:
+                await self._end(peer)
+
+    async def _end(self, peer: str) -> None:
+        """End a connection because we have enough; that is nobody's loss."""
+        self._trimmed.add(peer)
+        await self._mesh.disconnect(peer)

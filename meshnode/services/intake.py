@@ -8,6 +8,7 @@ from meshnode.core.records import Mark
 from meshnode.ports import Gossip, TaskStatus, WallClock
 from meshnode.services.feed import Feed, PricesChanged
 from meshnode.services.presence import Presence
+from meshnode.services.remember import Remember
 from protocols.envelope import Envelope
 from protocols.messages import PresenceUpdate, PriceUpdate, Reserved
 
@@ -22,6 +23,7 @@ class Intake:
         outbox: Outbox,
         feed: Feed,
         presence: Presence,
+        remember: Remember,
         wall_clock: WallClock,
     ) -> None:
         self._gossip = gossip
@@ -29,6 +31,7 @@ class Intake:
         self._outbox = outbox
         self._feed = feed
         self._presence = presence
+        self._remember = remember
         self._wall_clock = wall_clock
         self.updates = 0
 
@@ -54,6 +57,7 @@ class Intake:
             self._feed.publish(PricesChanged(applied.changed))
         match message.payload:
             case PriceUpdate() | PresenceUpdate() as payload:
+                self._remember.heard(message.author, payload, message.issued_ns)
                 self._presence.heard(message.author, payload, message.issued_ns)
             case Reserved():
                 pass  # relayed, not applied

@@ -81,7 +81,7 @@ class Persist:
         if not batch:
             return True
         if not self.works:
-            self.link.dialling()
+            self.link.dialling(self._wall_clock.now_ns())
         committed = False
         try:
             await self._store.commit(batch)
@@ -100,7 +100,7 @@ class Persist:
         self._attempt += 1
         if self._failed_at is None:
             self._failed_at = trio.current_time()
-        self.link.failed(error)
+        self.link.failed(error, self._wall_clock.now_ns())
         self._observer.observe(StoreFailed(self.link.name, error, waiting))
 
     def _succeeded(self) -> None:

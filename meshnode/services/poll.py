@@ -92,7 +92,7 @@ class _Upstream:
         try:
             attempt = 0
             while True:
-                self.link.dialling()
+                self.link.dialling(self._wall_clock.now_ns())
                 try:
                     await self._drain()
                 except SourceUnavailable as error:
@@ -104,7 +104,7 @@ class _Upstream:
                     self._observer.observe(SourceExhausted(self._source.name))
                     return
         finally:
-            self.link.stopped()
+            self.link.stopped(self._wall_clock.now_ns())
 
     async def _drain(self) -> None:
         self._delivers_since = None
@@ -152,5 +152,5 @@ class _Upstream:
     def _fail(self, error: str, attempt: int, delay_s: float) -> None:
         if self._failed_at is None:
             self._failed_at = trio.current_time()
-        self.link.failed(error)
+        self.link.failed(error, self._wall_clock.now_ns())
         self._observer.observe(SourceFailed(self._source.name, error, attempt, delay_s))

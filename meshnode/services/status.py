@@ -13,6 +13,7 @@ from meshnode.core.providers import ProviderRecord, ProviderState
 from meshnode.ports import ConnectedPeer, Mesh, WallClock
 from meshnode.services.persist import Persist
 from meshnode.services.presence import Presence
+from meshnode.services.topology import Topology
 from protocols.ids import peer_id
 from protocols.limits import ADDRS_MAX
 from protocols.messages import Role
@@ -38,6 +39,7 @@ class Status:
         book: Book,
         presence: Presence,
         persist: Persist,
+        topology: Topology,
         wall_clock: WallClock,
         *,
         network: str,
@@ -52,6 +54,7 @@ class Status:
         self._book = book
         self._presence = presence
         self._persist = persist
+        self._topology = topology
         self._wall_clock = wall_clock
         self._network = network
         self._agent = agent
@@ -118,6 +121,7 @@ class Status:
 
     def connections(self) -> tuple[ConnectionStatus, ...]:
         """The state of every peer, upstream and store we have to do with."""
+        now_ns = self._wall_clock.now_ns()
         return tuple(
             ConnectionStatus(
                 kind=link.kind,
@@ -126,6 +130,10 @@ class Status:
                 reconnect_attempts=link.attempts,
                 last_error=link.last_error,
                 last_success=_time(link.last_success_ns),
+                uptime_percent=link.uptime_percent(now_ns),
+                reconnects=link.reconnects,
+                reconnect_last_s=link.reconnect_last_s,
+                reconnect_median_s=link.reconnect_median_s,
             )
             for link in self._links()
         )
@@ -135,24 +143,23 @@ class Status:
         since_ns = self._presence.outage.since_ns
         return None if since_ns is None else Outage(rfc3339(since_ns), "unknown")
 
-    def provider(self, record: ProviderRecord) -> ProviderStatus:
-        """One provider as we see it."""
+    def provider(self, record: ProviderRecord, *, asker: str | None = None) -> ProviderStatus:
+        """One provider as we see it, its distance on ways that don't lead through the asker."""
         said = record.assets_said
         return ProviderStatus(
             provider_id=record.peer_id,
             state=record.state.value,
             last_seen=rfc3339(record.last_seen_ns),
-            hop_count=self._hops(record.peer_id),
+            hop_count=self._topology.hops(record.peer_id, asker=asker),
             assets=said if said is not None else self._book.assets_of(record.key),
         )
 
-    def reply(self) -> StatusReply:
-        """The whole status."""
+    def reply(self, *, asker: str | None = None) -> StatusReply:
+        """The whole status, for a peer that asks."""
         now_ns = self._wall_clock.now_ns()
         records = self._presence.providers.records().values()
-        known = sorted(map(self.provider, records), key=_nearest_first)
+        known = sorted((self.provider(r, asker=asker) for r in records), key=_nearest_first)
         connected = self.connected()
-        present = self._presence.providers.present() | {self._mesh.peer_id}
         is_out = self._presence.outage.since_ns is not None
         return StatusReply(
             {
@@ -169,7 +176,7 @@ class Status:
                 ),
                 "known_providers": tuple(known),
                 "connected_peers": len(connected),
-                "total_network_size": len(present),
+                "total_network_size": self._topology.size(),
                 "peers": tuple(
                     PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in connected
                 ),
@@ -187,11 +194,6 @@ class Status:
 
     def _offline_minutes(self) -> int:
         return int(self._presence.outage.offline_s(trio.current_time()) // 60)
-
-    def _hops(self, peer: str) -> int | None:
-        if peer == self._mesh.peer_id:
-            return 0
-        return 1 if any(p.peer_id == peer for p in self._mesh.peers()) else None
 
 
 def _nearest_first(provider: ProviderStatus) -> tuple[bool, int, str]:

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from meshnode.adapters.storage.memory import MemoryStore
 from meshnode.adapters.storage.retention import HISTORY_KEPT_NS
-from meshnode.ports import Batch, EnvelopeKey, Mark, Restored, Store, StoredQuote
+from meshnode.ports import (
+    Batch,
+    EnvelopeKey,
+    KnownAddr,
+    KnownNode,
+    Mark,
+    Restored,
+    Store,
+    StoredQuote,
+)
 from protocols.ids import Topic
 from protocols.limits import CONFIDENCE_MAX, MANTISSA_MAX, UINT64_MAX
 from protocols.quotes import Quote
@@ -109,6 +118,42 @@ async def test_everything_comes_back_as_it_was(shelf: Shelf) -> None:
     async with shelf() as store:
         for stored in EXTREMES:
             assert stored in await store.history(stored.quote.asset, 10)
+
+
+async def test_who_was_known_and_where_comes_back(shelf: Shelf) -> None:
+    nodes = [KnownNode(ALICE, START_NS), KnownNode(BOB, UINT64_MAX)]
+    addrs = [
+        KnownAddr(ALICE, "/ip4/198.51.100.7/tcp/4201", START_NS, 0),
+        KnownAddr(ALICE, "/memory/3", None, 4),
+        KnownAddr(BOB, "/memory/3", UINT64_MAX, 99),
+    ]
+    batch = Batch(nodes=nodes, addrs=addrs, last_sign_ns=START_NS)
+    found = await committed(shelf, batch)
+    assert sorted(found.nodes) == sorted(nodes)
+    assert set(found.addrs) == set(addrs)
+    assert (found.last_sign_ns, found.damaged) == (START_NS, 0)
+
+    newer = Batch(
+        nodes=[KnownNode(ALICE, START_NS + 1)],
+        nodes_gone=[BOB, b"?" * 32],
+        addrs=[KnownAddr(ALICE, "/memory/3", START_NS, 0)],
+        addrs_gone=[(BOB, "/memory/3"), (BOB, "/nowhere/1")],
+        last_sign_ns=START_NS - 1,
+    )
+    found = await committed(shelf, newer, Batch())
+    assert found.nodes == tuple(newer.nodes)
+    assert set(found.addrs) == {addrs[0], *newer.addrs}
+    assert found.last_sign_ns == START_NS - 1  # what is told, not the highest
+
+
+async def test_who_is_written_and_gone_at_once_is_gone(shelf: Shelf) -> None:
+    batch = Batch(
+        nodes=[KnownNode(ALICE, 1)],
+        nodes_gone=[ALICE],
+        addrs=[KnownAddr(ALICE, "/memory/3", None, 0)],
+        addrs_gone=[(ALICE, "/memory/3")],
+    )
+    assert await committed(shelf, batch) == Restored()
 
 
 async def test_a_newer_quote_replaces_the_one_of_its_author_only(shelf: Shelf) -> None:

@@ -16,9 +16,9 @@ def test_a_link_is_dialled_fails_and_recovers() -> None:
     link = LinkRecord("peer", "bob")
     assert (link.state, link.attempts) == (LinkState.DISCONNECTED, 0)
 
-    link.dialling()
-    link.failed("connection refused")
-    link.dialling()
+    link.dialling(7)
+    link.failed("connection refused", 7)
+    link.dialling(7)
     assert (link.state, link.attempts) == (LinkState.CONNECTING, 2)
     assert (link.last_error, link.last_success_ns) == ("connection refused", None)
 
@@ -33,33 +33,33 @@ def test_a_link_is_dialled_fails_and_recovers() -> None:
 def test_a_connected_link_stays_connected_while_a_second_dial_is_under_way() -> None:
     link = LinkRecord("peer", "bob")
     link.opened(1)
-    link.dialling()
+    link.dialling(7)
     assert (link.state, link.attempts) == (LinkState.CONNECTED, 0)
 
 
 def test_a_close_does_not_hide_the_error_before_it() -> None:
     link = LinkRecord("store", "sqlite")
-    link.failed("disk full")
-    link.closed()
+    link.failed("disk full", 7)
+    link.closed(7)
     assert link.state is LinkState.ERROR
 
 
 def test_late_events_do_not_bring_back_what_was_stopped() -> None:
     link = LinkRecord("upstream", "walk")
     link.opened(1)
-    link.stopped()
+    link.stopped(7)
     link.opened(2)
-    link.failed("too late")
-    link.closed()
+    link.failed("too late", 7)
+    link.closed(7)
     assert (link.state, link.last_success_ns) == (LinkState.STOPPED, 1)
-    link.dialling()
+    link.dialling(7)
     assert link.state is LinkState.CONNECTING
 
 
 @pytest.mark.parametrize("kind", ["peer", "upstream", "store"])
 def test_an_error_is_one_line_of_bounded_length(kind: LinkKind) -> None:
     link = LinkRecord(kind, "x")
-    link.failed("first\nsecond\x1b[31m" + "!" * 10_000)
+    link.failed("first\nsecond\x1b[31m" + "!" * 10_000, 7)
     assert link.last_error is not None
     assert link.last_error.startswith("first\\nsecond\\x1b[31m!")
     assert len(link.last_error) == ERROR_CHARS_MAX

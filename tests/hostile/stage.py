@@ -62,6 +62,10 @@ class Stage:
             return False
         return True
 
+    def has_measured(self) -> bool:
+        """Whether a stranger was answered, and an update was heard."""
+        return bool(self.answered_s) and max(names(self.bob, self.alice)) > self._first
+
     def late_s(self) -> float:
         """From issue to arrival at the consumer: all but one in a hundred updates were faster."""
         heard = names(self.bob, self.alice)

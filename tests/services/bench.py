@@ -10,8 +10,11 @@ import trio
 from nacl.signing import SigningKey
 
 from meshnode.adapters.storage.memory import MemoryStore
+from meshnode.core.acquaintances import Acquaintances
+from meshnode.core.address_book import AddressBook
 from meshnode.core.admission import Admission
 from meshnode.core.book import Book
+from meshnode.core.dial_rules import DialRules
 from meshnode.core.facts import QueryAnswered
 from meshnode.core.links import LinkRecord
 from meshnode.core.names import Names
@@ -29,7 +32,9 @@ from meshnode.services.frames import Frames
 from meshnode.services.intake import Intake
 from meshnode.services.persist import Persist
 from meshnode.services.presence import Presence
+from meshnode.services.remember import Remember
 from meshnode.services.status import Status
+from meshnode.services.topology import Topology
 from meshnode.services.watch import Watch
 from protocols.envelope import Envelope
 from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL, WATCH_PROTOCOL, Topic
@@ -101,14 +106,35 @@ class Bench:
             random.Random(1),
             flush_interval_s=0.2,
         )
+        self.acquaintances = Acquaintances()
+        self.addresses = AddressBook(DialRules(self.mesh.peer_id, self.mesh.addrs()))
+        self.topology = Topology(
+            self.mesh, self.addresses, self.presence, random.Random(1), network="main"
+        )
+        self.remember = Remember(
+            self.acquaintances,
+            self.addresses,
+            self.presence,
+            self.outbox,
+            self.store,
+            self.clock,
+            own_id=self.mesh.peer_id,
+        )
         self.intake = Intake(
-            self.mesh.gossip, self.book, self.outbox, self.feed, self.presence, self.clock
+            self.mesh.gossip,
+            self.book,
+            self.outbox,
+            self.feed,
+            self.presence,
+            self.remember,
+            self.clock,
         )
         self.status = Status(
             self.mesh,
             self.book,
             self.presence,
             self.persist,
+            self.topology,
             self.clock,
             network="main",
             agent="meshnode/0",
@@ -176,9 +202,8 @@ async def open_bench(
         admission = Admission(
             "main", allowlist=allowlist, names=names, find_held=lambda _name: None
         )
-        bench = Bench(mesh, network, admission, book=book)
         await mesh.listen()
-        yield bench
+        yield Bench(mesh, network, admission, book=book)
 
 
 @asynccontextmanager

@@ -116,6 +116,10 @@ async def test_a_status_tells_of_providers_peers_and_connections(
         "reconnect_attempts",
         "last_error",
         "last_success",
+        "uptime_percent",
+        "reconnects",
+        "reconnect_last_s",
+        "reconnect_median_s",
     }
     assert [warning["code"] for warning in status["warnings"]] == ["OPEN_NETWORK"]
 

@@ -343,7 +343,7 @@ async def test_a_status_of_many_connections_is_cut_to_fit_its_frame(
     async with open_bench() as bob:
         for number in range(1000):
             link = LinkRecord("peer", f"peer {number}".ljust(60, "."))
-            link.failed("x" * 200)
+            link.failed("x" * 200, 7)
             bob.links.append(link)
         async with watching(bob) as watcher:
             (told,) = watcher.of("connection_status")

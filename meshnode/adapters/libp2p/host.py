@@ -40,7 +40,7 @@ from meshnode.adapters.libp2p.settings import (
 from meshnode.adapters.libp2p.streams import MeshStream, served
 from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.core.verdicts import Verdict
-from meshnode.errors import ConfigError, PeerUnreachable
+from meshnode.errors import ConfigError, DialRefused, PeerUnreachable
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -134,7 +134,10 @@ class LibP2PMesh:
                 raise ConfigError(f"cannot listen on {text}: is it an address of this machine?")
 
     async def connect(self, addr: str) -> str:
-        """Dial an address that ends in `/p2p/<id>`; returns the id. Raises PeerUnreachable."""
+        """Dial an address that ends in `/p2p/<id>`; returns the id.
+
+        Raises PeerUnreachable, DialRefused where the machine answers and nothing listens.
+        """
         target, peer = parse(addr)
         if peer == self._host.get_id():
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
@@ -151,7 +154,8 @@ class LibP2PMesh:
                 "the firewalls between"
             ) from None
         except (BaseLibp2pError, ValueError, OSError) as error:
-            raise PeerUnreachable(f"{addr} {_dial_failure(error)}") from error
+            kind = DialRefused if _was_refused(error) else PeerUnreachable
+            raise kind(f"{addr} {_dial_failure(error)}") from error
         return str(peer)
 
     async def disconnect(self, peer_id: str) -> None:
@@ -280,6 +284,17 @@ async def _run(
             # Before the services: they must not meet connections that they no longer serve.
             await host.get_network().close_connections()
             await host.close()
+
+
+def _was_refused(error: BaseException | None) -> bool:
+    """Whether an operating system said so: somebody is there, and it is not a node."""
+    while error is not None:
+        if isinstance(error, BaseExceptionGroup):
+            return any(map(_was_refused, error.exceptions))
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _dial_failure(error: BaseException) -> str:

@@ -6,7 +6,15 @@ from typing import Final
 import trio
 
 from meshnode.adapters.storage.retention import HISTORY_KEPT_NS
-from meshnode.ports import Batch, EnvelopeKey, Mark, Restored, StoredQuote
+from meshnode.ports import (
+    Batch,
+    EnvelopeKey,
+    KnownAddr,
+    KnownNode,
+    Mark,
+    Restored,
+    StoredQuote,
+)
 from protocols.ids import Topic
 
 TICKS_PER_ASSET_MAX: Final = 1_024  # drop the oldest, count it
@@ -25,12 +33,20 @@ class MemoryStore:
         # By asset, then by what makes a tick the same when its batch is repeated.
         self._ticks: dict[str, dict[tuple[int, bytes, int, int], StoredQuote]] = {}
         self._epoch = 0
+        self._nodes: dict[bytes, KnownNode] = {}
+        self._addrs: dict[tuple[bytes, str], KnownAddr] = {}
+        self._last_sign_ns: int | None = None
 
     async def load(self) -> Restored:
         """Everything that was committed."""
         await trio.lowlevel.checkpoint()
         return Restored(
-            tuple(self._latest.values()), dict(self._envelopes), tuple(self._marks.values())
+            latest=tuple(self._latest.values()),
+            envelopes=dict(self._envelopes),
+            marks=tuple(self._marks.values()),
+            nodes=tuple(self._nodes.values()),
+            addrs=tuple(self._addrs.values()),
+            last_sign_ns=self._last_sign_ns,
         )
 
     async def begin_epoch(self, now_s: int) -> int:
@@ -54,6 +70,7 @@ class MemoryStore:
             before = self._marks.get((mark.author, mark.topic), mark)
             if (mark.epoch, mark.seq) >= (before.epoch, before.seq):
                 self._marks[mark.author, mark.topic] = mark
+        self._remember(batch)
 
     async def prune(self, now_ns: int) -> int:
         """Delete ticks older than HISTORY_KEPT_NS; returns how many went."""
@@ -79,6 +96,16 @@ class MemoryStore:
         quoted = {author for _, author in self._latest} | {key.author for key in self._envelopes}
         gone = set(authors) - quoted
         self._marks = {place: mark for place, mark in self._marks.items() if place[0] not in gone}
+
+    def _remember(self, batch: Batch) -> None:
+        self._nodes.update((node.author, node) for node in batch.nodes)
+        self._addrs.update(((addr.author, addr.addr), addr) for addr in batch.addrs)
+        for author in batch.nodes_gone:
+            self._nodes.pop(author, None)
+        for place in batch.addrs_gone:
+            self._addrs.pop(place, None)
+        if batch.last_sign_ns is not None:
+            self._last_sign_ns = batch.last_sign_ns
 
     def _append(self, stored: StoredQuote) -> None:
         ticks = self._ticks.setdefault(stored.quote.asset, {})

@@ -27,7 +27,7 @@ _QUOTE = struct.Struct(">QQQQQqbqB")
 _PLACE = struct.Struct(">QQ")
 _EPOCH = struct.Struct(">Q")
 # A damaged row may hold a value of any type in any place.
-_UNREADABLE = (TypeError, ValueError, AttributeError, struct.error)
+UNREADABLE = (TypeError, ValueError, AttributeError, struct.error)
 
 
 def to_signed(value: int) -> int:
@@ -156,7 +156,7 @@ def read_quote(
         asset, author = assets[asset_id], authors[author_id]
         if quote_checksum(asset, author, *content) != checksum:
             return None
-    except (KeyError, *_UNREADABLE):
+    except (KeyError, *UNREADABLE):
         return None
     (
         epoch,
@@ -195,7 +195,7 @@ def read_envelope(row: Row, authors: Mapping[int, bytes]) -> tuple[EnvelopeKey, 
         author = authors[author_id]
         if envelope_checksum(author, epoch, seq, raw) != checksum:
             return None
-    except (KeyError, *_UNREADABLE):
+    except (KeyError, *UNREADABLE):
         return None
     return EnvelopeKey(author, from_signed(epoch), from_signed(seq)), raw
 
@@ -208,7 +208,7 @@ def read_mark(row: Row, authors: Mapping[int, bytes]) -> Mark | None:
         if mark_checksum(author, topic, epoch, seq) != checksum:
             return None
         return Mark(author, _TOPICS[topic], from_signed(epoch), from_signed(seq))
-    except (KeyError, OverflowError, *_UNREADABLE):
+    except (KeyError, OverflowError, *UNREADABLE):
         return None
 
 
@@ -218,7 +218,7 @@ def read_epoch(found: Iterable[Row]) -> int:
         try:
             if epoch_checksum(epoch) == checksum:
                 return from_signed(epoch)
-        except _UNREADABLE:
+        except UNREADABLE:
             continue
     return 0
 

@@ -7,7 +7,7 @@ single writer keeps them unique. `version` is PRAGMA user_version.
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _AUTHOR = """\
 CREATE TABLE author (
@@ -116,7 +116,33 @@ CREATE TABLE own_epoch (
 ) STRICT""",
 )
 
-TABLES: Final = {1: _TABLES_1, VERSION: _TABLES_2}
+# Version 3 brought what a node remembers of others: these rows name keys, not authors' ids, for
+# who is remembered need not have said a price.
+_ADDED_IN_3 = (
+    """\
+CREATE TABLE known_node (
+    key BLOB PRIMARY KEY,
+    last_seen_ns INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
+    """\
+CREATE TABLE known_addr (
+    key BLOB NOT NULL,
+    addr TEXT NOT NULL,
+    last_success_ns INTEGER,
+    failures INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (key, addr)
+) STRICT, WITHOUT ROWID""",
+    """\
+CREATE TABLE last_sign (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at_ns INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT""",
+)
+
+TABLES: Final = {1: _TABLES_1, 2: _TABLES_2, VERSION: (*_TABLES_2, *_ADDED_IN_3)}
 
 _CHANGED_IN_2 = ("latest", "envelope", "mark", "own_epoch")
 
@@ -152,7 +178,10 @@ def _transaction(statements: str, version: int) -> str:
 
 # By the version that a database has: the script to the next one, in one transaction. It calls the
 # functions of rows.CHECKSUMS.
-MIGRATIONS: Final = {1: _transaction(_MIGRATE_1_TO_2, 2)}
+MIGRATIONS: Final = {
+    1: _transaction(_MIGRATE_1_TO_2, 2),
+    2: _transaction("".join(f"{table};\n" for table in _ADDED_IN_3), 3),
+}
 
 
 def creation(version: int = VERSION) -> str:

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 import aiosqlite
 
-from meshnode.adapters.storage import rows
+from meshnode.adapters.storage import acquaintances, rows
 from meshnode.adapters.storage.rows import Ids, Row, to_signed
 from meshnode.ports import Batch, Mark, Restored, StoredQuote
 from protocols.ids import Topic
@@ -108,11 +108,15 @@ async def load(connection: aiosqlite.Connection, known: Known) -> Restored:
     marks = [rows.read_mark(row, authors) for row in await _fetch(connection, _GET_MARKS)]
     latest = [quote for quote in quotes if quote is not None]
     sound = [mark for mark in marks if mark is not None]
+    others = await acquaintances.load(connection)
     return Restored(
         latest=tuple(latest),
         envelopes=dict(envelope for envelope in envelopes if envelope is not None),
         marks=tuple(sound if len(sound) == len(marks) else rows.marks_covering(latest, sound)),
-        damaged=quotes.count(None) + envelopes.count(None) + marks.count(None),
+        nodes=others.nodes,
+        addrs=others.addrs,
+        last_sign_ns=others.last_sign_ns,
+        damaged=quotes.count(None) + envelopes.count(None) + marks.count(None) + others.damaged,
     )
 
 
@@ -152,6 +156,7 @@ async def write(connection: aiosqlite.Connection, batch: Batch, known: Known) ->
     ):
         if values:
             await connection.executemany(statement, values)
+    await acquaintances.write(connection, batch)
 
 
 async def _forget(connection: aiosqlite.Connection, authors: Iterable[bytes], known: Known) -> None:

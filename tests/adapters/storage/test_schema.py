@@ -7,7 +7,7 @@ import pytest
 from meshnode.adapters.storage import schema
 from meshnode.core.facts import StoreSetAside
 from meshnode.errors import ConfigError, StoreUnavailable
-from meshnode.ports import EnvelopeKey, Mark
+from meshnode.ports import Batch, EnvelopeKey, KnownAddr, KnownNode, Mark
 from protocols.ids import Topic
 from tests.adapters.storage.story import (
     ALICE,
@@ -18,6 +18,8 @@ from tests.adapters.storage.story import (
     names_in,
     open_store,
     query,
+    quote_at,
+    update,
 )
 
 # Version 1, as its nodes wrote it. uint64 max is -1 there as it is now.
@@ -74,6 +76,30 @@ async def test_a_database_of_version_1_loses_nothing(tmp_path: Path) -> None:
     }
 
 
+async def test_a_database_of_version_2_loses_nothing_and_remembers_more(tmp_path: Path) -> None:
+    path, witness = tmp_path / "store.db", Witness()
+    async with open_store(path) as store:
+        await store.commit(update(1))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DROP TABLE known_node; DROP TABLE known_addr; DROP TABLE last_sign;"
+            "PRAGMA user_version = 2;"
+        )
+    others = Batch(
+        nodes=[KnownNode(BOB, START_NS)],
+        addrs=[KnownAddr(BOB, "/ip4/198.51.100.7/tcp/1", None, 2)],
+        last_sign_ns=START_NS,
+    )
+    async with open_store(path, witness) as store:
+        found = await store.load()
+        assert (found.latest, found.nodes, found.last_sign_ns) == ((quote_at(1),), (), None)
+        await store.commit(others)
+    async with open_store(path, witness) as store:
+        found = await store.load()
+    assert (found.nodes, found.addrs) == (tuple(others.nodes), tuple(others.addrs))
+    assert (found.last_sign_ns, found.damaged, witness.facts) == (START_NS, 0, [])
+
+
 async def test_a_migrated_database_is_like_a_new_one(tmp_path: Path) -> None:
     migrated, new = tmp_path / "migrated.db", tmp_path / "new.db"
     make_version_1(migrated)
@@ -104,7 +130,9 @@ async def test_a_migration_that_fails_changes_nothing(
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path, witness = tmp_path / "store.db", Witness()
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript("CREATE TABLE future (n); PRAGMA user_version = 3;")
+        connection.executescript(
+            f"CREATE TABLE future (n); PRAGMA user_version = {schema.VERSION + 1};"
+        )
     before = path.read_bytes()
     with pytest.raises(ConfigError, match=r"newer meshnode .*upgrade"):
         async with open_store(path, witness):
@@ -114,7 +142,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path:
     assert witness.facts == []
 
 
-@pytest.mark.parametrize("version", [0, 1, 2])
+@pytest.mark.parametrize("version", range(schema.VERSION + 1))
 async def test_tables_that_are_not_ours_are_put_aside(tmp_path: Path, version: int) -> None:
     path, witness = tmp_path / "store.db", Witness()
     with closing(sqlite3.connect(path)) as connection:

@@ -1,0 +1,148 @@
+"""Which addresses may be dialled on a stranger's word.
+
+Whoever speaks on the network can name any address. None of them may make a node knock at its own
+machine's doors, at its site's, or at names that somebody else resolves. Seeds are the operator's
+word and are not judged here.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, TypeAlias
+
+from meshnode.core.multiaddrs import check_peer_id
+from protocols.limits import ADDR_BYTES_MAX
+
+Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_PRIVATE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    )
+)
+# Nobody's unicast address: "this network", broadcast and what was never given out. IPv4 within
+# IPv6 (translated, tunnelled) would lead to an address that was not judged.
+_RESERVED: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("0.0.0.0/8", "240.0.0.0/4", "::/96", "64:ff9b::/32", "100::/64", "2002::/16", "2001::/32"),
+    )
+)
+_IP_KINDS: Final = ("ip4", "ip6")
+_NAME_KINDS: Final = ("dns", "dns4", "dns6", "dnsaddr")
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
+_PORT_MAX: Final = 65_535
+_TCP: Final = ("tcp", "*")
+
+
+class Refusal(Enum):
+    """Why an address is not dialled; the values are the names under which they are counted."""
+
+    OWN = "addr_own"
+    MALFORMED = "addr_malformed"
+    TRANSPORT = "addr_transport"
+    NAME = "addr_name"
+    RESERVED = "addr_reserved"
+    MULTICAST = "addr_multicast"
+    LINK_LOCAL = "addr_link_local"
+    LOOPBACK = "addr_loopback"
+    PRIVATE = "addr_private"
+
+
+class DialRules:
+    """Judges addresses by where we ourselves listen, or are announced.
+
+    `own_addrs` are multiaddrs, with or without `/p2p`. Loopback is dialled where we listen on
+    nothing else, private and link-local ranges where we have an address in one; transports other
+    than TCP where we listen on them ourselves.
+    """
+
+    def __init__(self, own_id: str, own_addrs: Sequence[str]) -> None:
+        self._own_id = own_id
+        self._own_places = frozenset(addr.partition("/p2p/")[0] for addr in own_addrs)
+        ours = [found for addr in own_addrs if (found := _taken_apart(addr)) is not None]
+        ips = [ip for ip, _ in ours if ip is not None]
+        self._transports = frozenset(transport for _, transport in ours)
+        self._speaks_tcp = not ours or any(ip and transport == _TCP for ip, transport in ours)
+        self._loopback = bool(ips) and all(ip.is_loopback for ip in ips)
+        self._link_local = any(ip.version == 4 and ip.is_link_local for ip in ips)
+        self._private = any(_within(ip, _PRIVATE) for ip in ips)
+
+    def judge(self, peer_id: str, addr: str) -> str | Refusal:
+        """The address in its one spelling, without `/p2p`, or why it must not be dialled."""
+        if peer_id == self._own_id:
+            return Refusal.OWN
+        place, _, named = addr.partition("/p2p/")
+        if named not in ("", peer_id):
+            return Refusal.MALFORMED
+        try:
+            check_peer_id(peer_id)
+        except ValueError:
+            return Refusal.MALFORMED
+        parts = _taken_apart(place)
+        if parts is None:
+            return Refusal.MALFORMED
+        ip, transport = parts
+        if transport[0] in _NAME_KINDS:
+            return Refusal.NAME
+        is_tcp = ip is not None and transport == _TCP
+        if not (self._speaks_tcp if is_tcp else transport in self._transports):
+            return Refusal.TRANSPORT
+        if ip is not None:
+            if (refusal := self._judge_ip(ip)) is not None:
+                return refusal
+            place = _spelt(ip, place)
+        return Refusal.OWN if place in self._own_places else place
+
+    def _judge_ip(self, ip: Ip) -> Refusal | None:
+        if ip.is_loopback:
+            return None if self._loopback else Refusal.LOOPBACK
+        if ip.is_multicast:
+            return Refusal.MULTICAST
+        if ip.is_unspecified or _within(ip, _RESERVED):
+            return Refusal.RESERVED
+        if ip.is_link_local:
+            # In IPv6 such an address means nothing without an interface, which none can name.
+            return None if self._link_local and ip.version == 4 else Refusal.LINK_LOCAL
+        if _within(ip, _PRIVATE):
+            return None if self._private else Refusal.PRIVATE
+        return None
+
+
+def _taken_apart(addr: str) -> tuple[Ip | None, tuple[str, ...]] | None:
+    """The IP address, if there is one, and the transport: what follows, its numbers as `*`."""
+    place = addr.partition("/p2p/")[0]
+    if not place.startswith("/") or len(place) > ADDR_BYTES_MAX:
+        return None
+    tokens = place[1:].split("/")
+    if len(tokens) < 2 or not all(tokens):
+        return None
+    ip: Ip | None = None
+    if tokens[0] in _IP_KINDS:
+        try:
+            ip = ipaddress.ip_address(tokens[1])
+        except ValueError:
+            return None
+        if tokens[0] != f"ip{ip.version}" or "%" in tokens[1]:
+            return None
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        tokens = tokens[2:]
+        if len(tokens) < 2 or not _is_port(tokens[1]):
+            return None
+    return ip, tuple("*" if _NUMBER.fullmatch(token) else token for token in tokens)
+
+
+def _spelt(ip: Ip, place: str) -> str:
+    _, _, _, protocol, port, *rest = place.split("/")
+    return "/".join(("", f"ip{ip.version}", str(ip), protocol, str(int(port)), *rest))
+
+
+def _is_port(token: str) -> bool:
+    return _NUMBER.fullmatch(token) is not None and 0 < int(token) <= _PORT_MAX
+
+
+def _within(ip: Ip, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    return any(ip.version == network.version and ip in network for network in networks)

@@ -1,0 +1,50 @@
+"""How far away a provider is: a distance vector, as neighbours tell theirs when they are asked."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+HOPS_MAX = 15  # 16 is unknown: where a provider is gone, distances would count up for ever
+ROUND_S = 30.0  # each neighbour is asked about so often
+EXPIRY_S = 2.5 * ROUND_S  # what was not said again by then is no longer so
+NEIGHBOURS_MAX = 200  # the one that told first makes room
+PROVIDERS_MAX = 1_000  # a neighbour; more are not read
+
+
+class Hops:
+    """What each neighbour last said of its distances. Times are seconds of the node's clock."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, dict[str, int]]] = {}
+
+    def learn(self, neighbour: str, distances: Mapping[str, int | None], now: float) -> None:
+        """A neighbour's distances, which replace what it said before; None is unknown."""
+        near = {
+            provider: hops
+            for provider, hops in distances.items()
+            if hops is not None and 0 <= hops < HOPS_MAX
+        }
+        self._told.pop(neighbour, None)
+        self._told[neighbour] = now, dict(list(near.items())[:PROVIDERS_MAX])
+        if len(self._told) > NEIGHBOURS_MAX:
+            del self._told[next(iter(self._told))]
+
+    def lose(self, neighbour: str) -> None:
+        """The connection to a neighbour ended, and every way through it."""
+        self._told.pop(neighbour, None)
+
+    def to(
+        self, provider: str, connected: AbstractSet[str], now: float, *, asker: str | None = None
+    ) -> int | None:
+        """The distance of a provider: 1 if it is connected, None if nobody knows a way.
+
+        Ways through `asker` don't count: it must not be told its own distance as if it were ours,
+        or two nodes would believe each other for ever.
+        """
+        if provider in connected:
+            return 1
+        ways = [
+            1 + distances[provider]
+            for neighbour, (told_at, distances) in self._told.items()
+            if neighbour != asker and now - told_at < EXPIRY_S and provider in distances
+        ]
+        return min(ways, default=None)

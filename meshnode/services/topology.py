@@ -1,0 +1,144 @@
+"""Topology: asks our neighbours what they know of the network, each about every thirty seconds.
+
+One query feeds three things: how far away each provider is, how many nodes there are, and where
+others may be reached.
+"""
+
+from collections.abc import Iterable
+
+import trio
+
+from meshnode.core.address_book import AddressBook, Origin
+from meshnode.core.backoff import Rng
+from meshnode.core.hops import EXPIRY_S, ROUND_S, Hops
+from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
+from meshnode.ports import ConnectedPeer, Mesh, TaskStatus
+from meshnode.services import ask
+from meshnode.services.presence import Presence
+from protocols.errors import ProtocolError
+from protocols.status import StatusReply
+
+KEYS = ("node_id", "network", "active_providers", "peers")
+JITTER = 0.2  # of a round, either way
+LOOK_EVERY_S = 1.0
+ASKED_MAX = 8  # at a time; the others wait their turn
+# Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
+PEERS_READ_MAX = 50
+# A peer that never answers is somebody who only asks; after so long it may have become a node.
+SILENT_ROUNDS = 4
+
+
+class Topology:
+    """What our neighbours tell. Nodes are named by their peer ids."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        addresses: AddressBook,
+        presence: Presence,
+        rng: Rng,
+        *,
+        network: str,
+        seeds: Iterable[str] = (),
+    ) -> None:
+        self._mesh = mesh
+        self._addresses = addresses
+        self._presence = presence
+        self._rng = rng
+        self._network = network
+        self._seed_ids = frozenset(addr.rpartition("/p2p/")[2] for addr in seeds)
+        self._hops = Hops()
+        self._ask_at: dict[str, float] = {}  # of the connected
+        self._asked: set[str] = set()  # being asked now
+        self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
+
+    # --- what is known ----------------------------------------------------------------------
+
+    def answered(self, peer: str) -> bool:
+        """Whether a connected peer answers like a node of our network."""
+        return peer in self._neighbours
+
+    def hops(self, provider: str, *, asker: str | None = None) -> int | None:
+        """How far away a provider is, on ways that don't lead through the asker."""
+        if provider == self._mesh.peer_id:
+            return 0
+        connected = {peer.peer_id for peer in self._mesh.peers()}
+        return self._hops.to(provider, connected, trio.current_time(), asker=asker)
+
+    def degree(self, peer: str) -> int:
+        """How many peers a neighbour said it has, 0 where it did not say."""
+        _, listed = self._neighbours.get(peer, (0.0, ()))
+        return len(listed)
+
+    def size(self) -> int:
+        """How many distinct nodes are there, ourselves included.
+
+        Those that we hear or are connected to, and those that a neighbour is connected to and
+        that we never heard ourselves.
+        """
+        providers = self._presence.providers
+        nodes = {self._mesh.peer_id, *providers.present()}
+        fresh_from = trio.current_time() - EXPIRY_S
+        for neighbour, (told_at, listed) in self._neighbours.items():
+            nodes.add(neighbour)
+            if told_at >= fresh_from:
+                nodes.update(peer for peer in listed if not providers.knows(peer))
+        return len(nodes)
+
+    # --- what happens -----------------------------------------------------------------------
+
+    def lost(self, peer: str) -> None:
+        """The connection to a peer ended."""
+        self._hops.lose(peer)
+        self._neighbours.pop(peer, None)
+        self._ask_at.pop(peer, None)
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask whoever is connected, for ever."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                await trio.sleep(LOOK_EVERY_S)
+                now = trio.current_time()
+                for peer in self._mesh.peers():
+                    if len(self._asked) >= ASKED_MAX:
+                        break
+                    if peer.peer_id not in self._asked and now >= self._ask_at.get(peer.peer_id, 0):
+                        self._asked.add(peer.peer_id)
+                        nursery.start_soon(self._ask, peer)
+
+    # --- inside -----------------------------------------------------------------------------
+
+    async def _ask(self, peer: ConnectedPeer) -> None:
+        name = peer.peer_id
+        rounds = (
+            1.0 if self.answered(name) or self._presence.providers.knows(name) else SILENT_ROUNDS
+        )
+        try:
+            reply = await ask.status(self._mesh, name, KEYS)
+        except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
+            pass  # what it said before expires by itself
+        else:
+            await self._learn(name, reply)
+            rounds = 1.0
+        finally:
+            self._asked.discard(name)
+        if any(other.peer_id == name for other in self._mesh.peers()):
+            jitter = 1 + JITTER * (2 * self._rng.random() - 1)
+            self._ask_at[name] = trio.current_time() + rounds * ROUND_S * jitter
+
+    async def _learn(self, peer: str, reply: StatusReply) -> None:
+        if reply["node_id"] != peer:
+            return
+        if reply["network"] != self._network:
+            # It hears none of our topics, and holds a place that one of ours could have.
+            self._addresses.forget(peer)
+            if peer not in self._seed_ids:
+                await self._mesh.disconnect(peer)
+            return
+        now = trio.current_time()
+        told = (reply["active_providers"] or ()), (reply["peers"] or ())[:PEERS_READ_MAX]
+        self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, now)
+        self._neighbours[peer] = now, frozenset(one.node_id for one in told[1])
+        for one in told[1]:
+            self._addresses.told(one.node_id, one.addrs, Origin.HEARSAY)

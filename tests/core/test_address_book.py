@@ -1,0 +1,302 @@
+"""Where Bob may reach others: what he was told, what he tried, and what he forgets."""
+
+import random
+
+import pytest
+from nacl.signing import SigningKey
+
+from meshnode.core.address_book import (
+    CHANGES_MAX,
+    PEER_ADDRS_MAX,
+    PROVEN_FAILURES_MAX,
+    PROVEN_MAX,
+    RETRY,
+    RETRY_WHILE_FEW_S,
+    UNPROVEN_FAILURES_MAX,
+    UNPROVEN_MAX,
+    Address,
+    AddressBook,
+    Origin,
+)
+from meshnode.core.dial_rules import DialRules
+from meshnode.core.records import KnownAddr
+from tests.cast import ALICE, BOB, CAROL, id_of, key_of
+
+RULES = DialRules(id_of(BOB), ("/memory/0",))
+NOBODY: frozenset[str] = frozenset()
+
+
+def places(*numbers: int) -> list[str]:
+    return [f"/memory/{number}" for number in numbers]
+
+
+def at(number: int, who: SigningKey = ALICE) -> Address:
+    return Address(id_of(who), f"/memory/{number}")
+
+
+def someone(number: int) -> str:
+    return id_of(SigningKey(number.to_bytes(32, "big")))
+
+
+@pytest.fixture
+def book() -> AddressBook:
+    return AddressBook(RULES)
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    return random.Random(1)
+
+
+# --- what is heard ----------------------------------------------------------------------------
+
+
+def test_three_addresses_a_peer_are_read(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1, 2, 3, 4), Origin.AUTHOR)
+    assert book.of(id_of(ALICE)) == (at(1), at(2), at(3))
+
+
+def test_addresses_against_the_rules_are_not_taken_and_counted(book: AddressBook) -> None:
+    book.told(id_of(ALICE), ["/ip4/127.0.0.1/tcp/22", "/dns4/x.org/tcp/1", "/memory/1"], Origin.LAN)
+    book.told(id_of(BOB), places(1), Origin.AUTHOR)
+    assert book.of(id_of(ALICE)) == (at(1),)
+    assert len(book) == 1
+    assert book.statistics() == {
+        "addr_transport": 1,
+        "addr_name": 1,
+        "addr_own": 1,
+        "addr_dropped": 0,
+    }
+
+
+def test_hearsay_fills_places_and_displaces_nothing(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1, 2), Origin.HEARSAY)
+    book.told(id_of(ALICE), places(3, 4), Origin.HEARSAY)
+    assert book.of(id_of(ALICE)) == (at(1), at(2), at(3))
+    assert book.statistics()["addr_too_many"] == 1
+
+
+def test_a_node_s_own_word_displaces_hearsay_and_its_older_word(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1, 2, 3), Origin.HEARSAY)
+    book.told(id_of(ALICE), places(4, 3), Origin.AUTHOR)
+    assert set(book.of(id_of(ALICE))) == {at(2), at(3), at(4)}
+    book.told(id_of(ALICE), places(5, 6, 7), Origin.AUTHOR)
+    assert set(book.of(id_of(ALICE))) == {at(5), at(6), at(7)}
+    book.told(id_of(ALICE), places(8), Origin.LAN)
+    assert at(8) not in book
+
+
+def test_what_worked_outlives_hearsay_but_not_its_node_s_word_that_it_moved(
+    book: AddressBook,
+) -> None:
+    for number in (1, 2, 3):
+        book.told(id_of(ALICE), places(number), Origin.AUTHOR)
+        book.worked(at(number), now_ns=10 - number)
+    book.told(id_of(ALICE), places(4), Origin.HEARSAY)
+    assert at(4) not in book
+    book.told(id_of(ALICE), places(3, 4), Origin.AUTHOR)
+    assert set(book.of(id_of(ALICE))) == {at(1), at(3), at(4)}  # 2 worked longest ago
+
+
+def test_a_flood_of_made_up_addresses_costs_none_that_worked(book: AddressBook) -> None:
+    book.worked(at(1), now_ns=1)
+    for number in range(UNPROVEN_MAX + 5):
+        book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
+    assert len(book) == UNPROVEN_MAX + 1
+    assert at(1) in book
+    assert Address(someone(10), "/memory/10") not in book  # the first heard went first
+    assert book.dropped == 5
+
+
+def test_of_what_worked_the_longest_ago_makes_room(book: AddressBook) -> None:
+    for number in range(PROVEN_MAX):
+        book.worked(Address(someone(number + 10), f"/memory/{number + 10}"), now_ns=number)
+    first = Address(someone(10), "/memory/10")
+    book.worked(first, now_ns=PROVEN_MAX)
+    book.worked(at(1), now_ns=PROVEN_MAX + 1)
+    assert first in book
+    assert Address(someone(11), "/memory/11") not in book
+    assert len(book) == PROVEN_MAX
+
+
+def test_a_seed_that_worked_is_taken_unless_only_the_operator_may_name_it(
+    book: AddressBook,
+) -> None:
+    book.worked(at(1), now_ns=1)
+    book.worked(Address(id_of(CAROL), "/dns4/carol.example/tcp/1"), now_ns=1)
+    assert len(book) == 1
+
+
+def test_only_a_node_s_own_address_or_one_that_worked_proves_anything(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1), Origin.HEARSAY)
+    book.told(id_of(ALICE), places(2), Origin.AUTHOR)
+    assert [book.is_vouched(at(number)) for number in (1, 2, 3)] == [False, True, False]
+    book.worked(at(1), now_ns=1)
+    assert book.is_vouched(at(1))
+
+
+# --- what is dialled --------------------------------------------------------------------------
+
+
+def test_what_worked_is_dialled_first_and_what_held_before_what_did_not(
+    book: AddressBook, rng: random.Random
+) -> None:
+    dave, erin = someone(5), someone(6)
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    assert book.choose(NOBODY, 0, rng, few=False) == at(1)
+    for number, (peer, lasted_s) in enumerate([(dave, 5.0), (erin, RETRY.stable_s)], start=2):
+        book.worked(Address(peer, f"/memory/{number}"), now_ns=number)
+        book.lost(peer, 0.0, lasted_s, rng)
+    assert book.choose(NOBODY, 0.1, rng, few=False) == at(1)  # the others wait a little
+    assert book.choose(NOBODY, 10, rng, few=False) == Address(erin, "/memory/3")
+    assert book.choose(frozenset({erin}), 10, rng, few=False) == Address(dave, "/memory/2")
+    assert book.choose(frozenset({erin, dave, id_of(ALICE)}), 10, rng, few=False) is None
+
+
+def test_seeds_are_left_to_whoever_keeps_them(rng: random.Random) -> None:
+    book = AddressBook(RULES, seeds=[str(at(1))])
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    assert book.choose(NOBODY, 0, rng, few=True) is None
+    book.told(id_of(ALICE), places(2), Origin.AUTHOR)  # it moved
+    assert book.choose(NOBODY, 0, rng, few=True) == at(2)
+
+
+def test_chance_decides_among_equals_and_the_same_chance_the_same_way(book: AddressBook) -> None:
+    for number in range(20):
+        book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
+    chosen = [book.choose(NOBODY, 0, random.Random(seed), few=False) for seed in range(20)]
+    again = [book.choose(NOBODY, 0, random.Random(seed), few=False) for seed in range(20)]
+    assert chosen == again
+    assert len(set(chosen)) > 5
+
+
+def test_what_fails_waits_longer_and_longer_but_five_seconds_while_peers_are_few(
+    book: AddressBook, rng: random.Random
+) -> None:
+    book.worked(at(1), now_ns=1)
+    now = 0.0
+    waits: list[float] = []
+    waits_while_few: list[float] = []
+    for _ in range(8):
+        book.failed(at(1), now, rng, alone=False)
+        for few, found in ((False, waits), (True, waits_while_few)):
+            found.append(
+                next(
+                    wait_s / 10
+                    for wait_s in range(1000)
+                    if book.choose(NOBODY, now + wait_s / 10, rng, few=few)
+                )
+            )
+        now += 100
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 60, 60, 60], rel=RETRY.jitter + 0.05)
+    assert max(waits_while_few) <= RETRY_WHILE_FEW_S
+
+
+@pytest.mark.parametrize(
+    ("worked", "failures_max"), [(False, UNPROVEN_FAILURES_MAX), (True, PROVEN_FAILURES_MAX)]
+)
+def test_what_never_answers_is_forgotten_what_once_did_much_later(
+    book: AddressBook, rng: random.Random, *, worked: bool, failures_max: int
+) -> None:
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    if worked:
+        book.worked(at(1), now_ns=1)
+    for _ in range(failures_max - 1):
+        book.failed(at(1), 0, rng, alone=False)
+    assert at(1) in book
+    book.failed(at(1), 0, rng, alone=False)
+    assert at(1) not in book
+    book.failed(at(1), 0, rng, alone=False)  # a dial that was under way
+    assert len(book) == 0
+
+
+def test_who_reaches_nobody_forgets_nobody(book: AddressBook, rng: random.Random) -> None:
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    for _ in range(10 * UNPROVEN_FAILURES_MAX):
+        book.failed(at(1), 0, rng, alone=True)
+    assert at(1) in book
+    assert book.choose(NOBODY, 1, rng, few=True) is None  # it waits all the same
+
+
+def test_a_success_forgives_every_failure(book: AddressBook, rng: random.Random) -> None:
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    for _ in range(UNPROVEN_FAILURES_MAX - 1):
+        book.failed(at(1), 0, rng, alone=False)
+    book.worked(at(1), now_ns=5)
+    for _ in range(UNPROVEN_FAILURES_MAX):
+        book.failed(at(1), 0, rng, alone=False)
+    assert book.take_changes()[0] == [
+        KnownAddr(key_of(ALICE), "/memory/1", 5, UNPROVEN_FAILURES_MAX)
+    ]
+
+
+def test_who_is_none_of_ours_is_forgotten(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1, 2), Origin.AUTHOR)
+    book.told(id_of(CAROL), places(3), Origin.AUTHOR)
+    book.forget(id_of(ALICE))
+    book.forget(id_of(ALICE))
+    assert len(book) == 1
+
+
+# --- what is kept -----------------------------------------------------------------------------
+
+
+def test_changes_are_told_once(book: AddressBook, rng: random.Random) -> None:
+    book.told(id_of(ALICE), places(1, 2), Origin.AUTHOR)
+    alice = key_of(ALICE)
+    kept, gone = book.take_changes()
+    assert kept == [KnownAddr(alice, "/memory/1", None, 0), KnownAddr(alice, "/memory/2", None, 0)]
+    assert (gone, book.take_changes()) == ([], ([], []))
+    book.worked(at(1), now_ns=7)
+    book.failed(at(2), 0, rng, alone=False)
+    assert book.take_changes()[0] == [
+        KnownAddr(alice, "/memory/1", 7, 0),
+        KnownAddr(alice, "/memory/2", None, 1),
+    ]
+    book.forget(id_of(ALICE))
+    kept, gone = book.take_changes()
+    assert (kept, sorted(gone)) == ([], [(alice, "/memory/1"), (alice, "/memory/2")])
+
+
+def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook, rng: random.Random) -> None:
+    alice, carol = key_of(ALICE), key_of(CAROL)
+    book.restore(
+        [
+            KnownAddr(carol, "/memory/5", None, UNPROVEN_FAILURES_MAX - 1),
+            KnownAddr(alice, "/memory/1", 7, 3),
+            KnownAddr(alice, "/ip4/127.0.0.1/tcp/1", 8, 0),  # from when we listened there
+        ]
+    )
+    assert len(book) == 2
+    kept, gone = book.take_changes()
+    assert gone == [(alice, "/ip4/127.0.0.1/tcp/1")]
+    assert sorted(kept)[0] == min(
+        KnownAddr(alice, "/memory/1", 7, 3),
+        KnownAddr(carol, "/memory/5", None, UNPROVEN_FAILURES_MAX - 1),
+    )
+    assert book.choose(NOBODY, 0, rng, few=False) == at(1)
+    book.failed(Address(id_of(CAROL), "/memory/5"), 0, rng, alone=False)
+    assert len(book) == 1
+
+
+def test_more_than_has_room_is_not_taken_up_again_and_forgotten(book: AddressBook) -> None:
+    alice = key_of(ALICE)
+    book.restore([KnownAddr(alice, place, n, 0) for n, place in enumerate(places(1, 2, 3, 4))])
+    assert len(book) == PEER_ADDRS_MAX
+    assert book.take_changes()[1] == [(alice, "/memory/1")]
+
+
+def test_a_store_that_lost_everything_is_given_everything(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    book.worked(at(2), now_ns=1)
+    book.take_changes()
+    book.change_everything()
+    assert len(book.take_changes()[0]) == 2
+
+
+def test_changes_that_nobody_takes_are_bounded(book: AddressBook) -> None:
+    for number in range(CHANGES_MAX // PEER_ADDRS_MAX + 10):
+        numbers = range(3 * number + 1, 3 * number + 4)
+        book.told(someone(number + 1), places(*numbers), Origin.AUTHOR)
+    kept, gone = book.take_changes()
+    assert len(kept) + len(gone) == CHANGES_MAX
