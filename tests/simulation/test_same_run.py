@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from simulations.runner import Setup, simulate
+from simulations.scenario import load
+from tests.simulation.same_run import MINUTES, NODES
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,3 +37,12 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 def test_twenty_processes_run_the_same(scenario: str) -> None:
     [fingerprint] = fingerprints(scenario, 1, times=20)
     assert fingerprint
+
+
+def test_a_run_leaves_nothing_behind_that_the_next_would_notice() -> None:
+    def trace(seed: int) -> str:
+        return simulate(Setup(load("swarm"), NODES, seed, MINUTES, "libp2p")).trace
+
+    first = trace(1)
+    assert trace(2) != first
+    assert trace(1) == first
