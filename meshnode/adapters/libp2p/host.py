@@ -65,7 +65,9 @@ class LibP2PMesh:
         self._gossip = gossip
         self._conduct = host.conduct
         self._served = StreamCap()
-        self._rtt_ms: dict[str, int] = {}
+        self._rtt_ms: dict[Any, int] = {}
+        # What each peer claims, and the same as text.
+        self._claims: dict[Any, tuple[list[Any], tuple[str, ...]]] = {}
         self._events = ConnectionEvents()
         self._swarm.register_notifee(self._events)
 
@@ -99,21 +101,24 @@ class LibP2PMesh:
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """The peers connected now, with the addresses they claim to listen on."""
         connections = self._swarm.get_connections_map()
-        self._rtt_ms = {
-            p: rtt for p, rtt in self._rtt_ms.items() if ID.from_string(p) in connections
-        }
+        self._rtt_ms = {p: rtt for p, rtt in self._rtt_ms.items() if p in connections}
+        self._claims = {p: claim for p, claim in self._claims.items() if p in connections}
         return tuple(
-            ConnectedPeer(str(peer), self._addrs_of(peer), self._rtt_ms.get(str(peer)))
+            ConnectedPeer(str(peer), self._addrs_of(peer), self._rtt_ms.get(peer))
             for peer, conns in connections.items()
             if any(not conn.is_closed for conn in conns)
         )
 
     def _addrs_of(self, peer: Any) -> tuple[str, ...]:
         try:
-            claimed = self._host.get_peerstore().addrs(peer)
+            claimed = self._host.get_peerstore().addrs(peer)[:ADDRS_MAX]
         except PeerStoreError:
             return ()
-        return tuple(without_peer(addr) for addr in claimed[:ADDRS_MAX])
+        known = self._claims.get(peer)
+        if known is None or known[0] != claimed:
+            # Writing addresses out takes longer than everything else that is asked of us here.
+            known = self._claims[peer] = claimed, tuple(map(without_peer, claimed))
+        return known[1]
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """Answer a stream protocol. An exception of the handler resets its stream, no more."""
@@ -188,7 +193,7 @@ class LibP2PMesh:
         except BaseLibp2pError as error:
             raise PeerUnreachable(f"{peer_id} broke a ping off") from error
         rtt_s = trio.current_time() - asked_at
-        self._rtt_ms[peer_id] = round(rtt_s * 1000)
+        self._rtt_ms[target] = round(rtt_s * 1000)
         return rtt_s
 
     async def next_connection_event(self) -> ConnectionEvent:
