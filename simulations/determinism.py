@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -43,7 +43,7 @@ def run(main: Callable[..., Awaitable[T]], *args: object, seed: int) -> T:
     No sockets, threads or child processes in there: the clock jumps while they work.
     """
     clock = MockClock(autojump_threshold=0)
-    with deterministic(seed), virtual_time(clock), _no_garbage_collection():
+    with deterministic(seed), virtual_time(clock), _agendas_of(clock), _no_garbage_collection():
 
         async def collecting() -> T:
             trio.lowlevel.spawn_system_task(_collect_garbage)
@@ -111,8 +111,54 @@ def _spawn_in_our_context(
         runner.system_nursery,
         name,
         system_task=True,
-        context=context or contextvars.copy_context(),
+        context=contextvars.copy_context() if context is None else context,
     )
+
+
+# --- the clock's jumps ------------------------------------------------------------------------
+
+
+class Agenda(Protocol):
+    """Calls with a time of their own; synchronous ones, which raise nothing."""
+
+    def next_due(self) -> float:
+        """When the next is due; infinite if there is none."""
+        ...
+
+    def carry_out(self, now: float) -> None:
+        """Make the calls that are due."""
+        ...
+
+
+# In a run: what is carried out whenever the clock jumps there. A task that slept till then would
+# have to be cancelled and woken each time, which costs more than most calls do.
+agendas: contextvars.ContextVar[dict[Agenda, None]] = contextvars.ContextVar("agendas")
+
+
+@contextmanager
+def _agendas_of(clock: MockClock) -> Iterator[None]:
+    jumping: dict[Agenda, None] = {}
+    mine = vars(clock)
+
+    def current_time() -> float:
+        base_s: float = mine["_virtual_base"]
+        return base_s  # the clock stands still between jumps: no need to look at the real one
+
+    def autojump() -> None:
+        due = min((agenda.next_due() for agenda in jumping), default=float("inf"))
+        jump_s = min(due, _runner().deadlines.next_deadline()) - current_time()
+        if 0 < jump_s < float("inf"):
+            clock.jump(jump_s)
+        for agenda in tuple(jumping):
+            agenda.carry_out(current_time())
+
+    # The class is final, and an instance's attribute is found first.
+    mine.update(_autojump=autojump, current_time=current_time)
+    token = agendas.set(jumping)
+    try:
+        yield
+    finally:
+        agendas.reset(token)
 
 
 # --- garbage --------------------------------------------------------------------------------
@@ -127,11 +173,15 @@ def _no_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
 
 
 async def _collect_garbage() -> None:
+    await trio.sleep(COLLECT_EVERY_S)
+    gc.collect()
+    gc.freeze()  # most of it stays: the libraries, the nodes
     while True:
         await trio.sleep(COLLECT_EVERY_S)
         gc.collect()

@@ -13,14 +13,25 @@ from meshnode.ports import Judge, Mesh, Observer
 from protocols.ids import peer_id
 from simulations.links import Links
 from simulations.memory_transport import MemoryNetwork
+from simulations.timeline import Timeline
+
+
+@asynccontextmanager
+async def open_libp2p_network(links: Links) -> AsyncIterator["Libp2pNetwork"]:
+    """A network for nodes to join; what is under way in it ends with it."""
+    timeline = Timeline()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(timeline.run)
+        yield Libp2pNetwork(links, timeline)
+        nursery.cancel_scope.cancel()
 
 
 class Libp2pNetwork:
     """Real hosts that reach each other over `links`, each at an address of its own."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, timeline: Timeline) -> None:
         self.links = links
-        self._memory = MemoryNetwork(links)
+        self._memory = MemoryNetwork(links, timeline)
 
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
@@ -48,6 +59,10 @@ class Libp2pNetwork:
                 yield mesh
         finally:
             transport.die()
+
+    def duplicates_per_node(self) -> float | None:
+        """Not counted: GossipSub drops copies without a word."""
+        return None
 
     def crash(self, node: str) -> None:
         """Reset a node's connections at once, and refuse it any more, until it is opened anew."""

@@ -1,6 +1,6 @@
 """A transport of the library's whose connections lead through memory, over `Links`.
 
-Its addresses look like those of a private network (`/ip4/10.0.0.1/tcp/4001`), so that whatever
+Its addresses look like those of a private network (`/ip4/10.0.0.1/tcp/4201`), so that whatever
 checks or gossips addresses treats them like any other.
 """
 
@@ -18,9 +18,10 @@ from multiaddr import Multiaddr
 
 from simulations.links import Links
 from simulations.pipe import END, RESET, UNDER_WAY_BYTES_MAX, Pipe
+from simulations.timeline import Timeline
 
 ACCEPT_QUEUE_MAX = 128  # connections that nobody has accepted yet; more are refused
-PORT = 4001
+PORT = 4201
 
 
 class MemoryConnection(ReadWriteCloser):  # type: ignore[misc]  # the library is untyped to mypy
@@ -83,8 +84,9 @@ class MemoryConnection(ReadWriteCloser):  # type: ignore[misc]  # the library is
 class MemoryNetwork:
     """Who listens where; every node has one address of its own, restarts included."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, timeline: Timeline) -> None:
         self.links = links
+        self._timeline = timeline
         self._hosts: dict[str, str] = {}  # peer id → IP address
         self._owners: dict[str, str] = {}  # and back
         self._transports: dict[str, MemoryTransport] = {}  # of those that run
@@ -108,6 +110,10 @@ class MemoryNetwork:
         """End a node's connections as those of a killed process: resets, and no last words."""
         if node in self._transports:
             self._transports.pop(node).die()
+
+    def pipe(self, sender: str, receiver: str) -> Pipe:
+        """A way for bytes."""
+        return Pipe(self.links, self._timeline, sender, receiver)
 
     def owner(self, host: str) -> str | None:
         """Whose an IP address is."""
@@ -138,7 +144,7 @@ class MemoryTransport(ITransport):  # type: ignore[misc]  # the library is untyp
         if peer is None or self._is_dead:
             raise _refusal(maddr)
         await self._travel(self.node, peer)
-        out, back = Pipe(self._links, self.node, peer), Pipe(self._links, peer, self.node)
+        out, back = self._network.pipe(self.node, peer), self._network.pipe(peer, self.node)
         ours = MemoryConnection(back, out, (host, port), self)
         listener = self._network.listener(host, port)
         is_taken = listener is not None and listener.take(out, back, (self.host, PORT))

@@ -18,7 +18,7 @@ from simulations.metrics import SAMPLE_EVERY_S, Metrics, Sample, quantile
 from simulations.model_mesh import ModelNetwork
 from simulations.regions import WorldMap
 from simulations.scenario import Scenario
-from simulations.stacks import STACKS
+from simulations.stacks import STACKS, OpenNetwork
 from simulations.stage import Stage
 from simulations.trace_witness import TraceWitness
 from simulations.world import Network, World
@@ -92,13 +92,14 @@ class Outcome:
 
 def simulate(setup: Setup, tell: Tell = lambda _progress: None) -> Outcome:
     """Run it in virtual time; raises what the nodes raise: a node that fails ends the run."""
-    return determinism.run(_simulate, setup, tell, seed=setup.seed)
+    open_network = STACKS[setup.stack]()
+    return determinism.run(_simulate, open_network, setup, tell, seed=setup.seed)
 
 
-async def _simulate(setup: Setup, tell: Tell) -> Outcome:
+async def _simulate(open_network: OpenNetwork, setup: Setup, tell: Tell) -> Outcome:
     places = WorldMap(setup.seed)
     links = Links(places.delay_s)
-    async with STACKS[setup.stack](links, setup.seed) as network, trio.open_nursery() as nursery:
+    async with open_network(links, setup.seed) as network, trio.open_nursery() as nursery:
         world = World(network, nursery, seed=setup.seed)
         try:
             outcome = await _Run(setup, tell, world, places).play()

@@ -18,11 +18,19 @@ async def _model(links: Links, seed: int) -> AsyncIterator[Network]:
         yield network
 
 
-@asynccontextmanager
-async def _libp2p(links: Links, _seed: int) -> AsyncIterator[Network]:
-    from simulations.libp2p_stack import Libp2pNetwork
+def _load_libp2p() -> OpenNetwork:
+    from simulations.libp2p_stack import open_libp2p_network
 
-    yield Libp2pNetwork(links)
+    @asynccontextmanager
+    async def open_hosts(links: Links, _seed: int) -> AsyncIterator[Network]:
+        async with open_libp2p_network(links) as network:
+            yield network
+
+    return open_hosts
 
 
-STACKS: MappingProxyType[str, OpenNetwork] = MappingProxyType({"model": _model, "libp2p": _libp2p})
+# Loaded before a run and not within: what modules draw and keep as they are imported would come
+# from its seed and its clock. And only where asked for: the library takes seconds.
+STACKS: MappingProxyType[str, Callable[[], OpenNetwork]] = MappingProxyType(
+    {"model": lambda: _model, "libp2p": _load_libp2p}
+)

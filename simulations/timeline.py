@@ -5,9 +5,11 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
+import outcome
 import trio
 
 from meshnode.ports import TaskStatus
+from simulations import determinism
 
 Call: TypeAlias = tuple[Callable[..., None], tuple[Any, ...]]
 
@@ -23,6 +25,7 @@ class Timeline:
         self._dues: list[float] = []
         self._calls: dict[float, list[Call]] = {}
         self._alarm = trio.CancelScope()
+        self._waiting: trio.lowlevel.Task | None = None
 
     def call_at(self, at: float, function: Callable[..., None], *args: Any) -> None:
         """Call a function at a time of trio's clock, at most a slot late."""
@@ -35,14 +38,40 @@ class Timeline:
         heappush(self._dues, due)
         self._alarm.deadline = min(self._alarm.deadline, due)
 
+    def next_due(self) -> float:
+        """When something is to happen next; infinite if nothing is."""
+        return self._dues[0] if self._dues else math.inf
+
+    def carry_out(self, now: float) -> None:
+        """Call what is due; what one of them raises, `run` raises."""
+        if self._dues and self._dues[0] <= now:
+            result = outcome.capture(self._call, now)
+            if isinstance(result, outcome.Error) and self._waiting is not None:
+                trio.lowlevel.reschedule(self._waiting, result)
+
+    def _call(self, now: float) -> None:
+        while self._dues and self._dues[0] <= now:
+            for function, args in self._calls.pop(heappop(self._dues)):
+                function(*args)
+
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out what is due, for ever."""
         task_status.started()
+        jumping = determinism.agendas.get(None)
+        if jumping is None:
+            await self._wake_up_each_time()
+            return
+        jumping[self] = None
+        self._waiting = trio.lowlevel.current_task()
+        try:
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+        finally:
+            self._waiting = None
+            del jumping[self]
+
+    async def _wake_up_each_time(self) -> None:
         while True:
-            now = trio.current_time()
-            while self._dues and self._dues[0] <= now:
-                for function, args in self._calls.pop(heappop(self._dues)):
-                    function(*args)
-            self._alarm = trio.CancelScope(deadline=self._dues[0] if self._dues else math.inf)
+            self._call(trio.current_time())
+            self._alarm = trio.CancelScope(deadline=self.next_due())
             with self._alarm:
                 await trio.sleep_forever()

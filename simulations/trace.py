@@ -4,6 +4,7 @@ import hashlib
 
 import trio
 
+from meshnode.core.facts import Fact
 from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.ports import Judge
 from protocols.ids import Topic
@@ -20,6 +21,10 @@ class Trace:
         """Something happened on a node now; `what` has a `repr` that tells it whole."""
         self.events += 1
         self._hash.update(f"{trio.current_time():.6f} {node} {what!r}\n".encode())
+
+    def fact(self, node: str, fact: Fact) -> None:
+        """A node observed a fact."""
+        self.note(node, fact)
 
     def judge(self, node: str, judge: Judge) -> Judge:
         """A judge that notes what is accepted."""

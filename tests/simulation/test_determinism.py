@@ -16,7 +16,7 @@ from trio._core import _run as scheduler
 from trio.testing import MockClock
 
 from simulations.clock import START_NS, VirtualClock
-from simulations.determinism import Freezer, run, running_node
+from simulations.determinism import Freezer, agendas, run, running_node
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +37,7 @@ def patched() -> list[object]:
         scheduler.Runner.spawn_system_task,
         scheduler.Runner.reschedule,
         gc.isenabled(),
+        agendas.get(None),
     ]
 
 

@@ -1,17 +1,20 @@
 """Real hosts in virtual time: the contract of the mesh, and what only a simulator can do to one."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from meshnode.adapters.libp2p.router import MeshRouter
 from meshnode.config import NodeConfig
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import Judge, Mesh, PeerConnected, PeerDisconnected
 from protocols.ids import Topic
-from simulations.libp2p_stack import Libp2pNetwork
+from simulations.libp2p_stack import Libp2pNetwork, open_libp2p_network
 from simulations.links import Links
 from tests.adapters.libp2p.world import Facts, accept, seed_of
 
@@ -25,9 +28,9 @@ DELAY_S = 0.02
 class VirtualWorld:
     """Nodes whose bytes take DELAY_S."""
 
-    def __init__(self) -> None:
-        self.links = Links(lambda sender, receiver: DELAY_S)
-        self.network = Libp2pNetwork(self.links)
+    def __init__(self, network: Libp2pNetwork) -> None:
+        self.network = network
+        self.links = network.links
 
     @asynccontextmanager
     async def node(self, name: str, judge: Judge = accept) -> AsyncIterator[Mesh]:
@@ -45,14 +48,15 @@ pytestmark = pytest.mark.seeded(1)
 
 
 @pytest.fixture  # type: ignore[no-redef]  # in the place of the suite's own
-def world() -> VirtualWorld:
-    return VirtualWorld()
+async def world() -> AsyncIterator[VirtualWorld]:
+    async with open_libp2p_network(Links(lambda sender, receiver: DELAY_S)) as network:
+        yield VirtualWorld(network)
 
 
 async def test_a_ping_takes_two_delays(world: VirtualWorld) -> None:
     async with world.node("alice") as alice, world.node("bob") as bob:
         await alice.connect(bob.addrs()[0])
-        assert await alice.ping(bob.peer_id) == pytest.approx(2 * DELAY_S)
+        assert await alice.ping(bob.peer_id) == pytest.approx(2 * DELAY_S, abs=0.002)
 
 
 async def test_a_dial_over_a_closed_link_is_not_answered(world: VirtualWorld) -> None:
@@ -132,3 +136,30 @@ async def test_who_was_frozen_answers_when_it_is_thawed(world: VirtualWorld) -> 
         world.links.thaw(bob.peer_id)
         assert await stream.read(100) == b"anybody there"
         await stream.reset()
+
+
+async def test_a_peer_outside_the_mesh_is_told_of_a_message_once(
+    world: VirtualWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: Counter[tuple[str, str, bytes]] = Counter()
+    handle = MeshRouter.handle_ihave
+
+    async def note_and_handle(router: Any, ihave: Any, sender: Any) -> None:
+        told.update((str(router.pubsub.my_id), str(sender), i) for i in ihave.messageIDs)
+        await handle(router, ihave, sender)
+
+    monkeypatch.setattr(MeshRouter, "handle_ihave", note_and_handle)
+    async with AsyncExitStack() as stack:
+        meshes: list[Mesh] = []
+        for number in range(14):  # more peers than a mesh may hold
+            mesh = await stack.enter_async_context(world.node(f"n{number}"))
+            for other in meshes:
+                await mesh.connect(other.addrs()[0])
+            meshes.append(mesh)
+        await trio.sleep(30)
+        for number in range(5):
+            await meshes[number].gossip.publish(Topic.PRICES, b"%d" % number)
+            await trio.sleep(1.5)
+        await trio.sleep(10)
+        assert all(mesh.gossip.statistics().accepted == 5 for mesh in meshes)
+    assert set(told.values()) == {1}

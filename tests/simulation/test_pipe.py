@@ -1,5 +1,6 @@
 """Bytes on their way: what a network does to them, and what it never does."""
 
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from simulations.links import Links
 from simulations.pipe import RESET, UNDER_WAY_BYTES_MAX, Pipe
+from simulations.timeline import SLOT_S, Timeline
 
 DELAY_S = 0.1
 
@@ -18,18 +20,35 @@ def links(delay_s: float = DELAY_S) -> Links:
     return Links(lambda sender, receiver: delay_s)
 
 
-def pipe(between: Links | None = None) -> Pipe:
-    return Pipe(between or links(), "alice", "bob")
+class Way:
+    """Pipes from alice to bob, over links that may be given."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+
+    def __call__(self, between: Links | None = None) -> Pipe:
+        return Pipe(between or links(), self.timeline, "alice", "bob")
 
 
-async def test_bytes_take_the_delay_of_their_link(autojump_clock: MockClock) -> None:
+@pytest.fixture
+async def pipe(autojump_clock: MockClock) -> AsyncIterator[Way]:
+    timeline = Timeline()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(timeline.run)
+        yield Way(timeline)
+        nursery.cancel_scope.cancel()
+
+
+async def test_bytes_take_the_delay_of_their_link(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(b"hello")
     assert await way.read(100) == b"hello"
-    assert trio.current_time() == pytest.approx(DELAY_S)
+    assert trio.current_time() == pytest.approx(DELAY_S, abs=SLOT_S)
 
 
-async def test_who_reads_already_is_woken_when_they_arrive(autojump_clock: MockClock) -> None:
+async def test_who_reads_already_is_woken_when_they_arrive(
+    autojump_clock: MockClock, pipe: Way
+) -> None:
     way = pipe()
 
     async def say_later() -> None:
@@ -39,27 +58,27 @@ async def test_who_reads_already_is_woken_when_they_arrive(autojump_clock: MockC
     async with trio.open_nursery() as nursery:
         nursery.start_soon(say_later)
         assert await way.read(100) == b"at last"
-        assert trio.current_time() == pytest.approx(5 + DELAY_S)
+        assert trio.current_time() == pytest.approx(5 + DELAY_S, abs=SLOT_S)
 
 
-async def test_what_is_slower_is_not_overtaken(autojump_clock: MockClock) -> None:
+async def test_what_is_slower_is_not_overtaken(autojump_clock: MockClock, pipe: Way) -> None:
     delays = iter([0.5, 0.1])
     way = pipe(Links(lambda sender, receiver: next(delays)))
     await way.write(b"first ")
     await way.write(b"second")
     assert await way.read(100) == b"first second"
-    assert trio.current_time() == pytest.approx(0.5)
+    assert trio.current_time() == pytest.approx(0.5, abs=SLOT_S)
 
 
-async def test_no_more_is_read_than_was_asked_for(autojump_clock: MockClock) -> None:
+async def test_no_more_is_read_than_was_asked_for(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(b"hello")
     assert [await way.read(2) for _ in range(3)] == [b"he", b"ll", b"o"]
 
 
-async def test_a_closed_link_holds_what_is_under_way(autojump_clock: MockClock) -> None:
+async def test_a_closed_link_holds_what_is_under_way(autojump_clock: MockClock, pipe: Way) -> None:
     between = links()
-    way, back = Pipe(between, "alice", "bob"), Pipe(between, "bob", "alice")
+    way, back = pipe(between), Pipe(between, pipe.timeline, "bob", "alice")
     await way.write(b"held")
     await back.write(b"free")
     between.cut("alice", "bob", one_way=True)
@@ -71,7 +90,7 @@ async def test_a_closed_link_holds_what_is_under_way(autojump_clock: MockClock) 
     assert await way.read(100) == b"held"
 
 
-async def test_an_end_comes_after_everything(autojump_clock: MockClock) -> None:
+async def test_an_end_comes_after_everything(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(b"last words")
     way.end()
@@ -80,7 +99,7 @@ async def test_an_end_comes_after_everything(autojump_clock: MockClock) -> None:
     assert [await way.read(100) for _ in range(3)] == [b"last words", b"", b""]
 
 
-async def test_so_does_a_reset(autojump_clock: MockClock) -> None:
+async def test_so_does_a_reset(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(b"sent")
     way.end(RESET)
@@ -90,7 +109,7 @@ async def test_so_does_a_reset(autojump_clock: MockClock) -> None:
             await way.read(100)
 
 
-async def test_who_writes_more_than_is_read_waits(autojump_clock: MockClock) -> None:
+async def test_who_writes_more_than_is_read_waits(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(bytes(UNDER_WAY_BYTES_MAX))
     with trio.move_on_after(60) as patience:
@@ -100,7 +119,7 @@ async def test_who_writes_more_than_is_read_waits(autojump_clock: MockClock) -> 
     await way.write(b"room again")
 
 
-async def test_who_reads_no_more_holds_nobody_up(autojump_clock: MockClock) -> None:
+async def test_who_reads_no_more_holds_nobody_up(autojump_clock: MockClock, pipe: Way) -> None:
     way = pipe()
     await way.write(bytes(UNDER_WAY_BYTES_MAX))
     async with trio.open_nursery() as nursery:
@@ -113,8 +132,14 @@ async def test_who_reads_no_more_holds_nobody_up(autojump_clock: MockClock) -> N
         await way.read(100)
 
 
-async def test_who_is_reading_when_it_is_abandoned_stops(autojump_clock: MockClock) -> None:
-    way = pipe()
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_who_is_reading_when_it_is_abandoned_stops(
+    autojump_clock: MockClock, pipe: Way, is_cut: bool
+) -> None:
+    between = links()
+    way = pipe(between)
+    if is_cut:
+        between.cut("alice", "bob")
 
     async def read() -> None:
         with pytest.raises(trio.ClosedResourceError):
@@ -139,7 +164,8 @@ def test_whatever_the_link_does_the_same_bytes_come_out(
 
     async def main() -> bytes:
         between = Links(lambda sender, receiver: 0.05 + trio.current_time() % 0.1)
-        way = Pipe(between, "alice", "bob")
+        timeline = Timeline()
+        way = Pipe(between, timeline, "alice", "bob")
         received = b""
 
         async def send() -> None:
@@ -152,10 +178,12 @@ def test_whatever_the_link_does_the_same_bytes_come_out(
             way.end()
 
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(timeline.run)
             nursery.start_soon(send)
             while data := await way.read(sizes[len(times) % len(sizes)]):
                 received += data
                 times.append(trio.current_time())
+            nursery.cancel_scope.cancel()
         return received
 
     assert trio.run(main, clock=MockClock(autojump_threshold=0)) == b"".join(d for d, _, _ in sent)

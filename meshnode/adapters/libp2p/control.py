@@ -22,15 +22,17 @@ MESSAGE_ID_BYTES = 46  # 38 of the author's peer id and 8 of the sequence number
 
 def check_counts(rpc: Any) -> None:
     """Raises Malformed where an RPC holds more of something than any honest one."""
-    for name, count, most in (
-        ("messages", len(rpc.publish), MESSAGES_PER_RPC_MAX),
-        ("subscriptions", len(rpc.subscriptions), SUBSCRIPTIONS_PER_RPC_MAX),
-        ("GRAFTs", len(rpc.control.graft), CONTROLS_PER_RPC_MAX),
-        ("PRUNEs", len(rpc.control.prune), CONTROLS_PER_RPC_MAX),
-        ("bytes of a peer record", len(rpc.senderRecord), SENDER_RECORD_BYTES_MAX),
-    ):
-        if count > most:
-            raise Malformed(f"{count} {name} in one RPC")
+    _check(len(rpc.publish), MESSAGES_PER_RPC_MAX, "messages")
+    _check(len(rpc.subscriptions), SUBSCRIPTIONS_PER_RPC_MAX, "subscriptions")
+    _check(len(rpc.senderRecord), SENDER_RECORD_BYTES_MAX, "bytes of a peer record")
+    if rpc.HasField("control"):
+        _check(len(rpc.control.graft), CONTROLS_PER_RPC_MAX, "GRAFTs")
+        _check(len(rpc.control.prune), CONTROLS_PER_RPC_MAX, "PRUNEs")
+
+
+def _check(count: int, most: int, name: str) -> None:
+    if count > most:
+        raise Malformed(f"{count} {name} in one RPC")
 
 
 def cost_of(rpc: Any) -> float:

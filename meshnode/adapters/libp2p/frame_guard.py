@@ -66,6 +66,11 @@ class FrameGuard:
         self._stray_bytes = TokenBucket(STRAY_BYTES_PER_S, STRAY_BYTES_BURST)
 
     @property
+    def is_between_frames(self) -> bool:
+        """Whether no frame has begun that has not ended."""
+        return self._began_at is None
+
+    @property
     def deadline(self) -> float:
         """When the frame that has begun must have ended; infinite between frames."""
         return float("inf") if self._began_at is None else self._began_at + FRAME_DEADLINE_S
@@ -156,10 +161,13 @@ class GuardedConnection:
 
     async def read(self, n: int | None = None) -> bytes:
         """What the peer sent; for what it must not send, the connection ends."""
-        with trio.CancelScope(deadline=self._guard.deadline) as scope:
+        if self._guard.is_between_frames:
             data = bytes(await self._secured.read(n))
-        if scope.cancelled_caught:
-            raise trio.TooSlowError("a frame that was begun and not ended")
+        else:
+            with trio.CancelScope(deadline=self._guard.deadline) as scope:
+                data = bytes(await self._secured.read(n))
+            if scope.cancelled_caught:
+                raise trio.TooSlowError("a frame that was begun and not ended")
         try:
             pause_s = self._guard.feed(data, trio.current_time())
         except Malformed as error:

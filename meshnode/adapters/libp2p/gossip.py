@@ -80,7 +80,8 @@ class Intake:
         while not self._queue:
             await self._arrival.park()
         accepted = self._queue.popleft()
-        self._room.unpark_all()
+        if self._room:
+            self._room.unpark_all()
         return accepted
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import trio
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
-from libp2p.host.ping import ID as PING
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStoreError
 from libp2p.security.noise.exceptions import PeerIDMismatchesPubkey
@@ -33,7 +32,6 @@ from meshnode.adapters.libp2p.settings import (
     CLOSE_S,
     DIAL_TIMEOUT_S,
     FAREWELL_S,
-    PING_BYTES,
     PING_TIMEOUT_S,
     STREAM_TIMEOUT_S,
     MeshSettings,
@@ -42,7 +40,7 @@ from meshnode.adapters.libp2p.settings import (
 from meshnode.adapters.libp2p.streams import MeshStream, served
 from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.core.verdicts import Verdict
-from meshnode.errors import ConfigError, DialRefused, PeerUnreachable, StreamBroken
+from meshnode.errors import ConfigError, DialRefused, PeerUnreachable
 from meshnode.ports import (
     ConnectedPeer,
     ConnectionEvent,
@@ -67,7 +65,9 @@ class LibP2PMesh:
         self._gossip = gossip
         self._conduct = host.conduct
         self._served = StreamCap()
-        self._rtt_ms: dict[str, int] = {}
+        self._rtt_ms: dict[Any, int] = {}
+        # What each peer claims, and the same as text.
+        self._claims: dict[Any, tuple[list[Any], tuple[str, ...]]] = {}
         self._events = ConnectionEvents(self._swarm.displaced)
         self._swarm.register_notifee(self._events)
 
@@ -101,21 +101,24 @@ class LibP2PMesh:
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """The peers connected now, with the addresses they claim to listen on."""
         connections = self._swarm.get_connections_map()
-        self._rtt_ms = {
-            p: rtt for p, rtt in self._rtt_ms.items() if ID.from_string(p) in connections
-        }
+        self._rtt_ms = {p: rtt for p, rtt in self._rtt_ms.items() if p in connections}
+        self._claims = {p: claim for p, claim in self._claims.items() if p in connections}
         return tuple(
-            ConnectedPeer(str(peer), self._addrs_of(peer), self._rtt_ms.get(str(peer)))
+            ConnectedPeer(str(peer), self._addrs_of(peer), self._rtt_ms.get(peer))
             for peer, conns in connections.items()
             if any(not conn.is_closed for conn in conns)
         )
 
     def _addrs_of(self, peer: Any) -> tuple[str, ...]:
         try:
-            claimed = self._host.get_peerstore().addrs(peer)
+            claimed = self._host.get_peerstore().addrs(peer)[:ADDRS_MAX]
         except PeerStoreError:
             return ()
-        return tuple(without_peer(addr) for addr in claimed[:ADDRS_MAX])
+        known = self._claims.get(peer)
+        if known is None or known[0] != claimed:
+            # Writing addresses out takes longer than everything else that is asked of us here.
+            known = self._claims[peer] = claimed, tuple(map(without_peer, claimed))
+        return known[1]
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """Answer a stream protocol. An exception of the handler resets its stream, no more."""
@@ -177,23 +180,20 @@ class LibP2PMesh:
 
     async def ping(self, peer_id: str) -> float:
         """The round-trip time in seconds. Raises PeerUnreachable."""
-        payload = secrets.token_bytes(PING_BYTES)
-        answer = b""
-        with trio.move_on_after(PING_TIMEOUT_S):
-            stream = await self.open_stream(peer_id, str(PING))
-            started_at = trio.current_time()
-            try:
-                await stream.write(payload)
-                while len(answer) < PING_BYTES and (part := await stream.read(PING_BYTES)):
-                    answer += part
-                rtt_s = trio.current_time() - started_at
-            except StreamBroken as error:
-                raise PeerUnreachable(f"{peer_id} broke a ping off") from error
-            finally:
-                await stream.reset()
-        if answer != payload:
-            raise PeerUnreachable(f"{peer_id} does not answer a ping")
-        self._rtt_ms[peer_id] = round(rtt_s * 1000)
+        target = ID.from_string(peer_id)
+        open_ones = [conn for conn in self._swarm.get_connections(target) if not conn.is_closed]
+        if not open_ones:
+            raise PeerUnreachable(f"not connected to {peer_id}")
+        asked_at = trio.current_time()
+        try:
+            with trio.fail_after(PING_TIMEOUT_S):
+                await open_ones[0].muxed_conn.ping()
+        except trio.TooSlowError:
+            raise PeerUnreachable(f"{peer_id} does not answer a ping") from None
+        except BaseLibp2pError as error:
+            raise PeerUnreachable(f"{peer_id} broke a ping off") from error
+        rtt_s = trio.current_time() - asked_at
+        self._rtt_ms[target] = round(rtt_s * 1000)
         return rtt_s
 
     async def next_connection_event(self) -> ConnectionEvent:

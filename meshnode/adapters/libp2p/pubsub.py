@@ -263,6 +263,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         ours = self.peer_queues.get(peer_id)
         if ours is None or ours.replaces is not queue:
             return  # the peer is gone again
+        ours.write_nowait = stream.muxed_stream.write_nowait
         try:
             while batch := await ours.take():
                 await stream.muxed_stream.write(batch)

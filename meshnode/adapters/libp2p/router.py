@@ -1,5 +1,6 @@
 """GossipSub with a lean publish path and bounded state."""
 
+from collections import defaultdict, deque
 from typing import Any
 
 import trio
@@ -8,6 +9,7 @@ from libp2p.pubsub.pb import rpc_pb2
 
 from meshnode.adapters.libp2p.frames import framed
 from meshnode.adapters.libp2p.settings import (
+    GOSSIP_WINDOW_HEARTBEATS,
     IDONTWANT_BYTES_MIN,
     MESHSUB_PROTOCOLS,
     SERVED_PER_RPC_MAX,
@@ -21,7 +23,12 @@ class MeshRouter(GossipSub):  # type: ignore[misc]  # the library is untyped to 
 
     def __init__(self) -> None:
         super().__init__(**router_options())
+        # Its scores are zero, whatever a peer does: at every heartbeat, and for every message,
+        # it would add them up all the same.
+        self.scorer = None
         self.dropped_messages = 0  # outbound, a peer's queue being full
+        # Whom we told of which message; what is older than the window is not told again anyway.
+        self._told: deque[set[tuple[Any, Any]]] = deque(maxlen=GOSSIP_WINDOW_HEARTBEATS)
 
     async def publish(self, msg_forwarder: Any, pubsub_msg: Any) -> None:
         """Pass an accepted message on to the mesh.
@@ -62,6 +69,23 @@ class MeshRouter(GossipSub):  # type: ignore[misc]  # the library is untyped to 
     async def emit_control_message(self, control_msg: Any, to_peer: Any) -> None:
         """Send GRAFT, PRUNE, IHAVE and IWANT, without our signed peer record."""
         self.send_rpc(to_peer, rpc_pb2.RPC(control=control_msg), priority=True)
+
+    def gossip_heartbeat(self) -> Any:
+        """Whom to tell of which messages (IHAVE): a peer of each only once.
+
+        The library tells it at three heartbeats, in case that one gets lost; over a stream it does
+        not, and each costs as much as a message.
+        """
+        fresh: defaultdict[Any, dict[str, list[Any]]] = defaultdict(dict)
+        telling: set[tuple[Any, Any]] = set()
+        for peer, topics in super().gossip_heartbeat().items():
+            for topic, ids in topics.items():
+                new = [i for i in ids if not any((peer, i) in told for told in self._told)]
+                if new:
+                    fresh[peer][topic] = new
+                    telling.update((peer, i) for i in new)
+        self._told.append(telling)
+        return fresh
 
     async def wait_room(self, topic: str) -> None:
         """Wait until the neighbours on a topic can take a message of ours, or have had their time.

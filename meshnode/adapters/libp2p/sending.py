@@ -1,6 +1,7 @@
 """What waits for a peer: RPCs as bytes, serialised once for all peers, many to one write."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -30,6 +31,8 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
     ) -> None:
         super().__init__()
         self.replaces: Any = None
+        # Writes a frame at once, or says that it would have to wait; set while somebody sends.
+        self.write_nowait: Callable[[bytes], bool] = _not_now
         self._rpcs_max = rpcs_max
         self._bytes_max = bytes_max
         self._urgent: deque[bytes] = deque()  # control
@@ -55,9 +58,12 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
         """Take an RPC with its length before it; False where there is no room."""
         if self._closed or not self.has_room():
             return False
+        if not (len(self) or self._is_writing) and self.write_nowait(frame):
+            return True  # nothing waits, nor does this: no task is woken for it
         (self._urgent if urgent else self._messages).append(frame)
         self._waiting_bytes += len(frame)
-        self._sender.unpark_all()
+        if self._sender:
+            self._sender.unpark_all()
         return True
 
     async def take(self) -> bytes:
@@ -68,7 +74,8 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
         self._is_writing = False
         while not len(self) and not self._closed:
             self._is_lagging = False
-            self._publishers.unpark_all()
+            if self._publishers:
+                self._publishers.unpark_all()
             await self._sender.park()
         batch: list[bytes] = []
         size = 0
@@ -78,7 +85,7 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
             size += len(frame)
         self._waiting_bytes -= size
         self._is_writing = bool(batch)
-        if self.has_room():
+        if self._publishers and self.has_room():
             self._publishers.unpark_all()
         return b"".join(batch)
 
@@ -104,6 +111,10 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
         super().close()
         self._sender.unpark_all()
         self._publishers.unpark_all()
+
+
+def _not_now(_frame: bytes) -> bool:
+    return False
 
 
 class PeerQueues(dict[Any, PeerQueue]):

@@ -27,7 +27,6 @@ CLOSE_S = 3.0  # leaving altogether, hung peers or not
 # Who pings, and drops a peer that does not answer, is a service, for every kind of mesh: the
 # library's health monitor pings one peer after the other, and a frozen one holds up all checks.
 PING_TIMEOUT_S = 10.0
-PING_BYTES = 32
 
 ACCEPT_QUEUE_MAX = 1024  # accepted by the kernel, not by us yet
 CONNECTIONS_PER_PEER_MAX = 3  # a restart and a simultaneous dial leave two for a while
@@ -45,6 +44,7 @@ MESHSUB_PROTOCOLS = (
 )
 
 HEARTBEAT_S = 1  # the library's 120 s leaves a node without neighbours for two minutes
+GOSSIP_WINDOW_HEARTBEATS = 3  # of how old messages peers outside the mesh are told
 DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8
 PRUNE_BACK_OFF_S = 5  # with 60 s, a node whose neighbours all pruned it hears nothing for a minute
 UNSUBSCRIBE_BACK_OFF_S = 1
@@ -122,6 +122,7 @@ def router_options() -> dict[str, Any]:
         "degree_low": DEGREE_LOW,
         "degree_high": DEGREE_HIGH,
         "heartbeat_interval": HEARTBEAT_S,
+        "gossip_window": GOSSIP_WINDOW_HEARTBEATS,
         "prune_back_off": PRUNE_BACK_OFF_S,
         "unsubscribe_back_off": UNSUBSCRIBE_BACK_OFF_S,
         "max_idontwant_messages": IDONTWANT_MAX,

@@ -1,5 +1,6 @@
 """The host: one identity, one set of connections, built from the library's parts."""
 
+import logging
 from collections import Counter
 from typing import Any
 
@@ -41,6 +42,10 @@ from meshnode.adapters.libp2p.settings import (
 )
 from meshnode.adapters.libp2p.yamux_io import Yamux, YamuxMultistream
 from meshnode.ports import Observer
+
+STREAM_EVENTS = frozenset({"opened_stream", "closed_stream"})  # nobody here follows them
+
+logger = logging.getLogger("libp2p.swarm")
 
 
 class _NoAutoConnector(AutoConnector):  # type: ignore[misc]  # the library is untyped to mypy
@@ -204,6 +209,18 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
                 self.manager.run_task(self.close_connection, conn)
                 return True
         return False
+
+    # --- telling ----------------------------------------------------------------------------
+
+    async def _notify(self, method: str, *args: Any) -> None:
+        """Tell whoever wants to know, one after the other; the library starts a task for each."""
+        if method in STREAM_EVENTS:
+            return
+        for notifee in tuple(self.notifees):
+            try:
+                await getattr(notifee, method)(self, *args)
+            except Exception:  # the edge: it would end the connection
+                logger.exception("%s failed at %s", type(notifee).__name__, method)
 
     # --- closing ----------------------------------------------------------------------------
 

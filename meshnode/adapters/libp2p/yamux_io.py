@@ -7,6 +7,7 @@ are those of the specification.
 """
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -38,6 +39,7 @@ ACCEPT_MAX = 64  # streams the peer opened and nobody took yet; more are reset
 WRITE_BYTES_MAX = 128 * 1024  # waiting for the socket; then writers wait
 # Answers to the peer wait for nobody; one that asks and does not read them ends its connection.
 WAITING_BYTES_MAX = 2 * WRITE_BYTES_MAX
+PING_BYTES = 4  # of what an answer repeats
 LAST_WORDS_S = 0.5  # for what was written before a close
 
 # The wire breaks, or the guard before us ends it.
@@ -67,6 +69,7 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
         self._outbound_bytes = 0
         self._writer = trio.lowlevel.ParkingLot()
         self._waiting = trio.lowlevel.ParkingLot()
+        self._pinged: dict[int, trio.Event] = {}  # by what the answer will repeat
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -126,7 +129,27 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
         finally:
             self.event_closed.set()
             self._waiting.unpark_all()
+            for answered in self._pinged.values():
+                answered.set()
             await self.secured_conn.close()
+
+    async def ping(self) -> None:
+        """Wait for the peer to answer; the caller's deadline.
+
+        A frame each way, where the protocol of that name opens a stream, which takes a dozen.
+        Raises MuxedConnUnavailable when the connection ends.
+        """
+        # Nobody can answer before he was asked.
+        asked = secrets.randbits(8 * PING_BYTES)
+        self._pinged[asked] = trio.Event()
+        try:
+            self.put(header(TYPE_PING, FLAG_SYN, 0, asked))
+            if not self.event_closed.is_set():
+                await self._pinged[asked].wait()
+        finally:
+            del self._pinged[asked]
+        if self.event_closed.is_set():
+            raise MuxedConnUnavailable("the connection has closed")
 
     def _give_up(self) -> None:
         """Nobody is left who could be told anything."""
@@ -196,7 +219,8 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
             return
         self._outbound.append(frame)
         self._outbound_bytes += len(frame)
-        self._writer.unpark_all()
+        if self._writer:
+            self._writer.unpark_all()
 
     async def _write_all(self) -> None:
         while True:
@@ -206,7 +230,8 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
             self._outbound.clear()
             await self.secured_conn.write(data)
             self._outbound_bytes -= len(data)
-            self._waiting.unpark_all()
+            if self._waiting:
+                self._waiting.unpark_all()
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -262,6 +287,8 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
         elif kind == TYPE_PING:
             if flags & FLAG_SYN:
                 self.put(header(TYPE_PING, FLAG_ACK, 0, length))
+            elif length in self._pinged:
+                self._pinged[length].set()
         elif kind == TYPE_GO_AWAY:
             self.event_shutting_down.set()
         else:

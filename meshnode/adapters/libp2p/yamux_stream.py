@@ -76,6 +76,29 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
         There is no time-out but the caller's: a peer that is busy for seconds is no reason to lose
         the stream. Raises MuxedStreamError when the stream ends.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not self.write_nowait(data):
+            await self._write_in_turn(data)
+        if self.send_closed and not data:
+            raise MuxedStreamError("the stream is closed for writing")
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Hand all of it to the connection where nothing has to be waited for; else nothing."""
+        fits = (
+            0 < len(data) <= min(self.send_window, FRAME_BYTES_MAX)
+            and not self._write_lock.locked()
+            and not self.send_closed
+            and self.conn.has_room()
+        )
+        if fits:
+            self._put(data)
+        return fits
+
+    def _put(self, data: bytes) -> None:
+        self.send_window -= len(data)
+        self.conn.put(header(TYPE_DATA, 0, self.stream_id, len(data)) + data)
+
+    async def _write_in_turn(self, data: bytes) -> None:
         async with self._write_lock:
             start = 0
             while start < len(data):
@@ -87,12 +110,8 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
                     await self.conn.wait_room()
                 else:
                     size = min(self.send_window, FRAME_BYTES_MAX, len(data) - start)
-                    self.send_window -= size
-                    part = data if size == len(data) else data[start : start + size]
-                    self.conn.put(header(TYPE_DATA, 0, self.stream_id, size) + part)
+                    self._put(data if size == len(data) else data[start : start + size])
                     start += size
-        if self.send_closed and not data:
-            raise MuxedStreamError("the stream is closed for writing")
 
     async def close(self) -> None:
         """Say that nothing more will be written; reading goes on."""
@@ -130,7 +149,8 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
     def feed(self, data: Any) -> None:
         """Take in bytes that the window allowed."""
         self.buffer += data
-        self._readers.unpark_all()
+        if self._readers:
+            self._readers.unpark_all()
 
     def widen(self, increment: int) -> None:
         """The peer takes so many bytes more."""

@@ -100,6 +100,7 @@ async def test_a_hung_peer_does_not_keep_us() -> None:
     world = LibP2PWorld()
     transport = StallingTCP()
     async with world.node("bob") as bob:
+        await trio.testing.wait_all_tasks_blocked(0.05)
         before = resources()
         async with world.node("alice", settings=MeshSettings(transports=[transport])) as alice:
             await alice.connect(bob.addrs()[0])

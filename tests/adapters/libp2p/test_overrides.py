@@ -62,6 +62,8 @@ READ = {
     Swarm.dial_peer: "da3b538ccaeaeaa6",
     Swarm.add_conn: "d469d71b3ed1f4df",
     Swarm._handle_inbound_connection: "0800fdf9770ed8e6",
+    Swarm._notify: "36afe611751a4cb8",
+    GossipSub.heartbeat: "5e68bdb5a65be44f",
 }
 
 

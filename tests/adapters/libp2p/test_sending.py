@@ -46,6 +46,26 @@ async def test_a_full_queue_refuses_the_newest(bounds: dict[str, int]) -> None:
     assert queue.push_frame(b"new")
 
 
+async def test_where_nothing_waits_a_frame_is_written_at_once() -> None:
+    written: list[bytes] = []
+    queue = PeerQueue()
+
+    def write_nowait(frame: bytes) -> bool:
+        written.append(frame)
+        return True
+
+    queue.write_nowait = write_nowait
+    assert queue.push_frame(b"one")
+    assert (written, len(queue)) == ([b"one"], 0)
+    queue.write_nowait = lambda _frame: False  # it would have to wait
+    assert queue.push_frame(b"two")
+    queue.write_nowait = write_nowait
+    assert queue.push_frame(b"three")  # not before the one that waits already
+    assert await queue.take() == b"twothree"
+    assert queue.push_frame(b"four")  # nor before what is being written
+    assert (written, len(queue)) == ([b"one"], 1)
+
+
 async def test_a_publisher_waits_for_room(autojump_clock: MockClock) -> None:
     queue = PeerQueue(rpcs_max=1)
     queue.push_frame(b"one")

@@ -140,6 +140,22 @@ async def test_no_more_is_sent_than_was_granted(autojump_clock: MockClock, bob_k
         assert await read_all(theirs, random.Random(3)) == data
 
 
+async def test_what_would_have_to_wait_is_not_written_now() -> None:
+    async with muxed() as (alice, bob):
+        ours = await alice.open_stream()
+        theirs = await bob.accept_stream()
+        assert ours.write_nowait(b"now")
+        assert await theirs.read(100) == b"now"
+        while ours.write_nowait(bytes(8192)):
+            await wait_all_tasks_blocked()
+        window = ours.send_window
+        assert window < 8192  # and nothing of the last was sent
+        assert not ours.write_nowait(bytes(8192))
+        assert ours.send_window == window
+        await ours.close()
+        assert not ours.write_nowait(b"after the end")
+
+
 async def test_a_full_stream_holds_up_no_other() -> None:
     async with muxed() as (alice, bob), trio.open_nursery() as nursery:
         slow, quick = await alice.open_stream(), await alice.open_stream()
