@@ -44,16 +44,24 @@ EVENTS_MAX = 1_024  # of connections, not asked for yet; the oldest goes
 class ModelNetwork:
     """Who is there and who is connected to whom; what lies between them is the `links`' matter.
 
-    `hop_s` is what a node takes to pass a message on.
+    `hop_s` is what a node takes to pass a message on. Each node has an address of its own, or,
+    `on_one_machine`, a port on loopback.
     """
 
     def __init__(
-        self, nursery: trio.Nursery, links: Links, rng: random.Random, *, hop_s: float = 0.0
+        self,
+        nursery: trio.Nursery,
+        links: Links,
+        rng: random.Random,
+        *,
+        hop_s: float = 0.0,
+        on_one_machine: bool = False,
     ) -> None:
         self.nursery = nursery
         self.links = links
         self.rng = rng
         self.hop_s = hop_s
+        self._on_one_machine = on_one_machine
         self.timeline = Timeline()
         self.nodes: dict[str, ModelMesh] = {}
         self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
@@ -65,8 +73,14 @@ class ModelNetwork:
 
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
-        high, low = divmod(len(self._addrs), 250)
-        return self._addrs.setdefault(node, f"/ip4/10.0.{high}.{low + 1}/tcp/4201")
+        number = len(self._addrs) + 1
+        high, low = divmod(number, 250)
+        place = (
+            f"/ip4/127.0.0.1/tcp/{number}"
+            if self._on_one_machine
+            else f"/ip4/10.0.{high}.{low + 1}/tcp/4201"
+        )
+        return self._addrs.setdefault(node, place)
 
     @asynccontextmanager
     async def open_mesh(
@@ -109,7 +123,12 @@ class ModelNetwork:
 
 @asynccontextmanager
 async def open_network(
-    *, delay_s: float = 0.01, links: Links | None = None, seed: int = 0, hop_s: float = 0.0
+    *,
+    delay_s: float = 0.01,
+    links: Links | None = None,
+    seed: int = 0,
+    hop_s: float = 0.0,
+    on_one_machine: bool = False,
 ) -> AsyncIterator[ModelNetwork]:
     """A network for nodes to join; whatever is under way in it ends with it.
 
@@ -117,7 +136,13 @@ async def open_network(
     """
     async with trio.open_nursery() as nursery:
         rng = random.Random(f"network {seed}")
-        network = ModelNetwork(nursery, links or Links(lambda _a, _b: delay_s), rng, hop_s=hop_s)
+        network = ModelNetwork(
+            nursery,
+            links or Links(lambda _a, _b: delay_s),
+            rng,
+            hop_s=hop_s,
+            on_one_machine=on_one_machine,
+        )
         await nursery.start(network.timeline.run)
         nursery.start_soon(network.keep_heartbeats)
         yield network

@@ -136,8 +136,8 @@ PLACES = (
     Mutation(
         "a port is not shared",
         HOST,
-        "            await check_free(addr)\n",
-        "",
+        "                await check_free(addr)\n",
+        "                pass\n",
         (f"{_HOST}::test_a_port_is_not_shared",),
     ),
     Mutation(

@@ -30,7 +30,7 @@ MUTATIONS = (
     Mutation(
         "yamux: no more than was granted is sent",
         STREAM,
-        "                    self.send_window -= size\n",
+        "        self.send_window -= len(data)\n",
         "",
         (f"{_YAMUX}::test_no_more_is_sent_than_was_granted",),
     ),

@@ -48,8 +48,8 @@ RPCS = (
     Mutation(
         "an RPC holds so many of a kind",
         CONTROL,
-        "        if count > most:\n",
-        "        if False:\n",
+        "    if count > most:\n",
+        "    if False:\n",
         (f"{_CONTROL}::test_too_many_of_a_kind_are_refused",),
     ),
     Mutation(

@@ -197,7 +197,7 @@ async def open_bench(
     """Bob listens, and answers whoever connects over links that take `delay_s`."""
     allowlist = frozenset(map(key_of, allow)) or None
     async with (
-        open_network(delay_s=delay_s) as network,
+        open_network(delay_s=delay_s, on_one_machine=True) as network,
         open_model_mesh(
             network, key_seed=bytes(BOB), judge=_judges_nothing, observer=Witness()
         ) as mesh,
