@@ -231,8 +231,9 @@ async def test_askers_are_no_links_and_records_are_bounded(autojump_clock: MockC
     async with open_bench() as bob, connecting(bob, NOWHERE + id_of(CAROL)) as connections:
         for number in range(LINKS_MAX + 10):
             async with client(bob, number + 1) as (mesh, _):
-                bob.presence.heard(key_from_peer_id(mesh.peer_id), presence(), START_NS)
-                await trio.sleep(0.1)
+                key, now_ns = key_from_peer_id(mesh.peer_id), bob.clock.now_ns()
+                bob.presence.heard(key, presence(), now_ns)
+                await trio.sleep(0.01)
         async with client(bob, 1000):
             await trio.sleep(10)
             names = {link.name for link in connections.links()}
