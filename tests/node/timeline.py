@@ -1,6 +1,6 @@
 """`python -m tests.node.timeline`: a loss and a return, as four nodes of a simulated run see them.
 
-Alice provides; bob and carol are connected to her, dave hears her through carol.
+Alice provides; bob and carol are connected to her, dave cannot reach her and hears her through them.
 """
 
 import trio
@@ -21,6 +21,7 @@ async def tell() -> list[str]:
         carol = await world.start("carol", connect=[bob])
         prices = {"BTC-USD": "7"}
         alice = await world.start("alice", role="provider", prices=prices, connect=[bob, carol])
+        world.network.links.cut(alice.peer_id, world.node("dave").peer_id)
         await world.start("dave", connect=[carol])
         await trio.sleep(61)
         killed_at = trio.current_time()
