@@ -1,6 +1,7 @@
 """`python -m tests.node.timeline`: a loss and a return, as four nodes of a simulated run see them.
 
-Alice provides; bob and carol are connected to her, dave cannot reach her and hears her through them.
+Alice provides; bob and carol are connected to her, dave cannot reach her and hears her through
+them.
 """
 
 import trio
