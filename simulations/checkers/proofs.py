@@ -14,6 +14,7 @@ from simulations.world_node import WorldNode
 NS_PER_S = 10**9
 # Of SPEC.md's verdicts; written down here anew, so that the product's own may be wrong.
 AHEAD_MAX_S, BEHIND_MAX_S = 10, 60
+CORRECTED_FROM_S = 1  # a clock that is off by less is left alone
 PEERS_OFF_S = 6  # the clocks of peers that are a little wrong themselves
 KNOWN_MAX = 50_000  # envelopes whose signature was found good; then all are forgotten
 
@@ -35,7 +36,10 @@ class Proofs(Checker):
         # A node whose clock is wrong judges by its peers', once three of them told it the time.
         true_age_s = (self.world.clock.now_ns() - issued_ns) / NS_PER_S
         by_own = -AHEAD_MAX_S <= age_s <= BEHIND_MAX_S
-        by_peers = -AHEAD_MAX_S - PEERS_OFF_S <= true_age_s <= BEHIND_MAX_S + PEERS_OFF_S
+        by_peers = (
+            abs(age_s - true_age_s) > CORRECTED_FROM_S
+            and -AHEAD_MAX_S - PEERS_OFF_S <= true_age_s <= BEHIND_MAX_S + PEERS_OFF_S
+        )
         if not (by_own or by_peers):
             self.violated(node.name, f"accepted a message issued {age_s:.1f} s ago")
 
