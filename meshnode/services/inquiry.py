@@ -25,6 +25,9 @@ PEERS_ASKED = 3
 ASK_AGAIN_S = (1.5, 3.0, 5.0)
 # Of the requests that a peer answers; others of our services ask as well.
 REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
+# A stranger may name any address as its own and fall silent, under as many names as it likes.
+DIAL_EVERY_S = 1.0
+DIAL_WAIT_MAX_S = 5.0  # whose turn is further off is dialled in a later round
 # Our peers need a moment to notice what we have noticed.
 SETTLE_S = 0.5
 
@@ -53,6 +56,7 @@ class Inquiry:
         self._is_node = is_node
         self._redial = redial
         self._dialled: set[str] = set()  # of those suspect, each once
+        self._next_dial_at = 0.0
         self._asked_at: dict[str, deque[float]] = {}  # of those connected
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -70,9 +74,7 @@ class Inquiry:
         pause_s = 0.0
         while suspects := self._presence.suspects():
             self._dialled &= suspects.keys()
-            for peer in suspects.keys() - self._dialled - set(self._connected()):
-                self._dialled.add(peer)
-                dials.start_soon(self._dial, peer)
+            self._start_dials(suspects, dials)
             await self._ask_round(suspects)
             pause_s = next(pauses_s, pause_s)
             with trio.move_on_after(pause_s):
@@ -81,7 +83,21 @@ class Inquiry:
                 await trio.sleep(SETTLE_S)
         self._dialled.clear()
 
-    async def _dial(self, suspect: str) -> None:
+    def _start_dials(self, suspects: Mapping[str, int], dials: trio.Nursery) -> None:
+        connected, now = set(self._connected()), trio.current_time()
+        for peer in suspects:
+            dial_at = max(now, self._next_dial_at)
+            if dial_at - now > DIAL_WAIT_MAX_S:
+                return
+            if peer not in self._dialled and peer not in connected:
+                self._dialled.add(peer)
+                self._next_dial_at = dial_at + DIAL_EVERY_S
+                dials.start_soon(self._dial, peer, dial_at)
+
+    async def _dial(self, suspect: str, dial_at: float) -> None:
+        await trio.sleep_until(dial_at)
+        if suspect not in self._presence.suspects():
+            return  # it was heard, or is lost, meanwhile
         try:
             await self._redial(suspect)
         except DialRefused:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import trio
 from nacl.signing import SigningKey
@@ -15,6 +16,7 @@ from meshnode.services.frames import Frames
 from meshnode.services.inquiry import PEERS_ASKED, REQUESTS_MAX, Inquiry
 from protocols.ids import STATUS_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX, REQUESTS_PER_PEER_WINDOW_S
+from protocols.messages import Role
 from protocols.status import ProviderStatus, StatusReply
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
@@ -104,6 +106,28 @@ async def test_an_unanswered_dial_is_no_evidence(autojump_clock: MockClock) -> N
         bob.presence.connection_lost(id_of(ALICE))
         await trio.sleep(20)
         assert not bob.witness.of(ProviderLost)
+
+
+async def test_many_that_fall_silent_are_dialled_one_a_second_and_each_once(
+    autojump_clock: MockClock,
+) -> None:
+    dialled: dict[str, float] = {}
+
+    async def note(peer: str) -> None:
+        assert peer not in dialled
+        dialled[peer] = trio.current_time()
+        raise DialRefused(peer)
+
+    async with open_bench() as bob, peer(bob, a_peer(1), "active"), asking(bob, note):
+        for number in range(40):
+            bob.presence.heard(key_of(a_peer(2 + number)), presence(), bob.clock.now_ns())
+        for _ in range(70):
+            await trio.sleep(1)
+            bob.presence.heard(key_of(a_peer(1)), presence(Role.CONSUMER), bob.clock.now_ns())
+            bob.presence.sweep()
+    at = sorted(dialled.values())
+    assert len(at) > 20
+    assert all(later - earlier > 0.999 for earlier, later in pairwise(at))
 
 
 async def test_who_is_no_node_is_not_asked(autojump_clock: MockClock) -> None:
