@@ -13,6 +13,7 @@ from meshnode.core.records import KnownAddr as KnownAddr
 from meshnode.core.records import KnownNode as KnownNode
 from meshnode.core.records import Mark as Mark
 from meshnode.core.records import Restored as Restored
+from meshnode.core.records import Said as Said
 from meshnode.core.records import StoredQuote as StoredQuote
 from meshnode.core.verdicts import Accepted, Verdict
 from protocols.ids import Topic

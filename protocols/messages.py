@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
 from protocols.ids import Topic
-from protocols.quotes import Quote
+from protocols.quotes import Quote, Row, as_quote
 
 # What msgpack can hold on this wire; reserved payloads are carried without being understood.
 Value: TypeAlias = "bool | int | str | bytes | tuple[Value, ...] | Mapping[str, Value] | None"
@@ -39,9 +39,17 @@ class Presence(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PriceUpdate:
-    """1 to 1000 quotes, at most one an asset (kind 1)."""
+    """1 to 1000 quotes, at most one an asset (kind 1).
 
-    quotes: tuple[Quote, ...]
+    `rows` are their fields as they were read; who hears an update mostly needs no more of them.
+    """
+
+    rows: tuple[Row, ...]
+
+    @property
+    def quotes(self) -> tuple[Quote, ...]:
+        """The quotes, made anew for each who asks."""
+        return tuple(map(as_quote, self.rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def verify(raw: bytes) -> Proof:
         epoch=message.epoch,
         seq=message.seq,
         issued=rfc3339(message.issued_ns),
-        quotes=len(payload.quotes) if isinstance(payload, PriceUpdate) else 0,
+        quotes=len(payload.rows) if isinstance(payload, PriceUpdate) else 0,
         verified=envelope.is_authentic(),
         envelope=raw.hex(),
     )

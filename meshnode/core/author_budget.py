@@ -61,5 +61,5 @@ class AuthorBudget:
 def weight(envelope: Envelope) -> int:
     """What a message costs, in quotes: those it has, or one for each 128 bytes if that is more."""
     payload = envelope.message.payload
-    quotes = len(payload.quotes) if isinstance(payload, PriceUpdate) else 0
+    quotes = len(payload.rows) if isinstance(payload, PriceUpdate) else 0
     return MESSAGE_QUOTES + max(quotes, len(envelope.raw) // QUOTE_BYTES)

@@ -1,22 +1,25 @@
 """The book: the newest quote of every (asset, author), with the envelope that proves it."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import repeat
+from itertools import repeat, starmap
+from operator import itemgetter
 
-from meshnode.core.records import EnvelopeKey, Restored, StoredQuote
+from meshnode.core.records import EnvelopeKey, Restored, Said, StoredQuote, StoredQuotes
 from protocols.envelope import Envelope, open_envelope
 from protocols.errors import Malformed
 from protocols.ids import Topic
 from protocols.limits import AUTHOR_ENVELOPE_BYTES_MAX
 from protocols.messages import PriceUpdate
+from protocols.quotes import Row
 
 ASSETS_PER_AUTHOR_MAX = 10_000  # more are refused and counted
 AUTHORS_MAX = 1_000  # with prices; the one silent longest makes room, if it is silent long enough
 AUTHORS_OPEN_MAX = 64  # the same where there is no allowlist and anybody may be an author
 AUTHOR_SILENT_NS = 3_600 * 10**9
-_AS_STORED = partial(tuple.__new__, StoredQuote)
+_ASSET_OF = itemgetter(0)
+_SAID_OF = itemgetter(0)
 # Dropping goes on to below the limit, so that a full shelf is not sorted for every update.
 _SHELF_BYTES_KEPT = AUTHOR_ENVELOPE_BYTES_MAX * 7 // 8
 
@@ -30,8 +33,8 @@ class Applied:
     are no longer kept; `refused` counts quotes beyond a bound of the book.
     """
 
-    changed: tuple[StoredQuote, ...] = ()
-    ticks: tuple[StoredQuote, ...] = ()
+    changed: Sequence[StoredQuote] = ()
+    ticks: Sequence[StoredQuote] = ()
     envelope: tuple[EnvelopeKey, bytes] | None = None
     released: tuple[EnvelopeKey, ...] = ()
     refused: int = 0
@@ -46,10 +49,15 @@ class _Proof:
 
 @dataclass(slots=True)
 class _Author:
-    quotes: dict[str, StoredQuote] = field(default_factory=dict)  # the newest of each asset
+    # The newest of each asset, and the update that it came with.
+    quotes: dict[str, tuple[Said, Row]] = field(default_factory=dict)
+    newest: tuple[int, int] = (0, 0)  # no quote has a later (epoch, seq)
     proofs: dict[EnvelopeKey, _Proof] = field(default_factory=dict)
     proof_bytes: int = 0
     heard_ns: int = 0
+
+
+_NEVER: tuple[None, None] = (None, None)  # in the place of a quote that was never heard
 
 
 class Book:
@@ -73,27 +81,30 @@ class Book:
         """
         message = envelope.message
         assert isinstance(message.payload, PriceUpdate), "only price updates reach the book"
-        quotes = message.payload.quotes
+        rows = message.payload.rows
         author, released = self._author(message.author, received_ns)
         if author is None:
-            self.refused += len(quotes)
-            return Applied(refused=len(quotes))
+            self.refused += len(rows)
+            return Applied(refused=len(rows))
         author.heard_ns = max(author.heard_ns, received_ns)
-        changed, ticks, refused = self._place(author, envelope, received_ns, released)
+        said = Said(message.author, message.epoch, message.seq, message.issued_ns, received_ns)
+        changed_rows, late_rows, refused = self._place(author, said, rows, released)
         kept = None
-        if changed:
-            kept = self._keep_proof(author, envelope, len(changed), released)
-            self._note_age(changed[0])
+        if changed_rows:
+            kept = self._keep_proof(author, envelope, len(changed_rows), released)
+            self._note_age(said)
         self.refused += refused
-        return Applied(
-            tuple(changed), tuple(ticks if live else changed), kept, tuple(released), refused
-        )
+        changed = ticks = StoredQuotes(said, changed_rows)
+        if live and late_rows:
+            ticks = StoredQuotes(said, [*changed_rows, *late_rows])
+        return Applied(changed, ticks, kept, tuple(released), refused)
 
     def restore(self, held: Restored) -> None:
         """Fill an empty book with what a store held; beyond a bound the oldest are refused.
 
         A store goes on holding what the book has evicted, so it may hold more.
         """
+        updates: dict[Said, Said] = {}
         for stored in sorted(held.latest, key=lambda q: q.received_ns, reverse=True):
             author = self._authors.get(stored.author) or _Author()
             has_room = author.quotes or len(self._authors) < self._authors_max
@@ -101,8 +112,10 @@ class Book:
                 self.refused += 1
                 continue
             self._authors[stored.author] = author
-            author.quotes[stored.quote.asset] = stored
-            self._by_asset.setdefault(stored.quote.asset, {})[stored.author] = None
+            said = updates.setdefault(stored.said, stored.said)
+            author.quotes[stored.asset] = said, stored.row
+            author.newest = max(author.newest, (stored.epoch, stored.seq))
+            self._by_asset.setdefault(stored.asset, {})[stored.author] = None
             author.heard_ns = max(author.heard_ns, stored.received_ns)
             key = EnvelopeKey(stored.author, stored.epoch, stored.seq)
             raw = held.envelopes.get(key)
@@ -113,7 +126,7 @@ class Book:
                     author.proof_bytes += len(raw)
                 else:
                     proof.proves += 1
-            self._note_age(stored)
+            self._note_age(said)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -134,11 +147,12 @@ class Book:
     def everything(self) -> Iterator[StoredQuote]:
         """Every quote that stands."""
         for author in self._authors.values():
-            yield from author.quotes.values()
+            yield from starmap(StoredQuote, author.quotes.values())
 
     def quotes_of(self, asset: str) -> Collection[StoredQuote]:
         """What each author last said of an asset."""
-        return [self._authors[key].quotes[asset] for key in self._by_asset.get(asset, ())]
+        authors = map(self._authors.__getitem__, self._by_asset.get(asset, ()))
+        return [StoredQuote(*author.quotes[asset]) for author in authors]
 
     def best(self, asset: str, active: Collection[bytes]) -> StoredQuote | None:
         """The quote to serve: of an active provider if there is one, the newest of them.
@@ -222,56 +236,65 @@ class Book:
         return True
 
     def _place(
-        self, author: _Author, envelope: Envelope, received_ns: int, released: list[EnvelopeKey]
-    ) -> tuple[list[StoredQuote], list[StoredQuote], int]:
-        """Put each quote where it is the newest; returns those, all that were taken, and refusals.
+        self, author: _Author, said: Said, rows: tuple[Row, ...], released: list[EnvelopeKey]
+    ) -> tuple[Sequence[Row], Sequence[Row], int]:
+        """Put each quote where it is the newest.
 
-        Written out, with hardly a call: a thousand quotes pass here for every update.
+        Returns those, those that were taken and came too late for that, and how many were refused.
         """
-        message = envelope.message
-        assert isinstance(message.payload, PriceUpdate), "only price updates reach the book"
-        key, epoch, seq, issued_ns = message.author, message.epoch, message.seq, message.issued_ns
-        held = author.quotes
-        changed: list[StoredQuote] = []
-        late: list[StoredQuote] = []
+        name = (said.epoch, said.seq)
+        if name > author.newest:
+            author.newest = name
+            if self._place_all(author, said, rows, released):
+                return rows, (), 0
+        return self._place_each(author, said, rows, released)
+
+    def _place_all(
+        self, author: _Author, said: Said, rows: tuple[Row, ...], released: list[EnvelopeKey]
+    ) -> bool:
+        """Put all quotes of an update where they are, being newer than whatever its author said.
+
+        False where there is no room for all. A thousand quotes pass here for every update: none
+        of them is looked at by itself.
+        """
+        held, names = author.quotes, tuple(map(_ASSET_OF, rows))
+        before = Counter(map(_SAID_OF, map(held.get, names, repeat(_NEVER))))
+        if unheard := before.pop(None, 0):
+            if len(held) + unheard > ASSETS_PER_AUTHOR_MAX:
+                return False
+            for asset in names:
+                self._by_asset.setdefault(asset, {})[said.author] = None
+        held.update(zip(names, zip(repeat(said), rows, strict=False), strict=False))
+        for one, count in before.items():
+            self._disprove(author, EnvelopeKey(one.author, one.epoch, one.seq), count, released)
+        return True
+
+    def _place_each(
+        self, author: _Author, said: Said, rows: tuple[Row, ...], released: list[EnvelopeKey]
+    ) -> tuple[list[Row], list[Row], int]:
+        held, name = author.quotes, (said.epoch, said.seq)
+        changed: list[Row] = []
+        late: list[Row] = []
         refused = 0
-        # Quotes that no longer stand come in runs: an update mostly replaces another one.
-        run_epoch = run_seq = run = 0
-        superseded: list[tuple[EnvelopeKey, int]] = []
-        for stored in map(
-            _AS_STORED,
-            zip(
-                repeat(key),
-                message.payload.quotes,
-                repeat(epoch),
-                repeat(seq),
-                repeat(issued_ns),
-                repeat(received_ns),
-            ),
-        ):
-            asset = stored[1][0]
-            standing = held.get(asset)
+        for row in rows:
+            asset = row[0]
+            standing, _ = held.get(asset, _NEVER)
             if standing is None:
                 if len(held) >= ASSETS_PER_AUTHOR_MAX:
                     refused += 1
                     continue
-                self._by_asset.setdefault(asset, {})[key] = None
-            elif standing[3] == run_seq and standing[2] == run_epoch:
-                run += 1
-            elif standing[2:4] >= (epoch, seq):
-                # What stands already came out of a peer's memory and was recorded then.
-                if standing[2:4] > (epoch, seq):
-                    late.append(stored)
-                continue
+                self._by_asset.setdefault(asset, {})[said.author] = None
+            elif (standing.epoch, standing.seq) < name:
+                key = EnvelopeKey(standing.author, standing.epoch, standing.seq)
+                self._disprove(author, key, 1, released)
             else:
-                superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))
-                run_epoch, run_seq, run = standing[2], standing[3], 1
-            held[asset] = stored
-            changed.append(stored)
-        superseded.append((EnvelopeKey(key, run_epoch, run_seq), run))
-        for before, count in superseded:
-            self._disprove(author, before, count, released)
-        return changed, changed + late, refused
+                # What stands already came out of a peer's memory and was recorded then.
+                if (standing.epoch, standing.seq) > name:
+                    late.append(row)
+                continue
+            held[asset] = said, row
+            changed.append(row)
+        return changed, late, refused
 
     def _disprove(
         self, author: _Author, key: EnvelopeKey, count: int, released: list[EnvelopeKey]
@@ -306,8 +329,8 @@ class Book:
         author.proof_bytes -= len(proof.raw)
         released.append(key)
 
-    def _note_age(self, stored: StoredQuote) -> None:
-        said_ns = min(stored.issued_ns, stored.received_ns)
+    def _note_age(self, said: Said) -> None:
+        said_ns = min(said.issued_ns, said.received_ns)
         self._newest_ns = max(self._newest_ns or 0, said_ns)
 
 

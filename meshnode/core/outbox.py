@@ -62,7 +62,7 @@ class Outbox:
     def put(self, applied: Applied, mark: Mark | None = None) -> None:
         """Add what an update changed, and the mark that goes with it in one transaction."""
         for stored in applied.changed:
-            self._latest[stored.quote.asset, stored.author] = stored
+            self._latest[stored.asset, stored.author] = stored
         self._ticks.extend(applied.ticks)
         self._drop_oldest_ticks()
         if applied.envelope is not None:
@@ -108,7 +108,7 @@ class Outbox:
     ) -> None:
         """Add all that stands, for a store that lost it."""
         for stored in latest:
-            self._latest[stored.quote.asset, stored.author] = stored
+            self._latest[stored.asset, stored.author] = stored
         self._envelopes.update(envelopes)
         self._tell_filled()
 
@@ -142,7 +142,7 @@ class Outbox:
     def give_back(self, batch: Batch) -> None:
         """A batch was not committed: put it back behind whatever has come since."""
         for stored in batch.latest:
-            self._latest.setdefault((stored.quote.asset, stored.author), stored)
+            self._latest.setdefault((stored.asset, stored.author), stored)
         self._ticks.extendleft(reversed(batch.ticks))
         self._drop_oldest_ticks()
         for key in batch.released:

@@ -1,25 +1,98 @@
 """What the book holds and a store keeps: quotes in their author's order, envelopes, marks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
+from itertools import repeat
+from typing import NamedTuple, overload
 
 from protocols.ids import Topic
-from protocols.quotes import Quote
+from protocols.quotes import Quote, Row, as_quote
 
 
-class StoredQuote(NamedTuple):
-    """One provider's quote of one asset with its place in the provider's order.
+class Said(NamedTuple):
+    """An update's place in its author's order, and its times: what all of its quotes share.
 
     Times are Unix nanoseconds: `issued_ns` by the author's clock, `received_ns` by ours.
     """
 
     author: bytes
-    quote: Quote
     epoch: int
     seq: int
     issued_ns: int
     received_ns: int
+
+
+class StoredQuote(NamedTuple):
+    """One provider's quote of one asset, with the place of its update in the provider's order."""
+
+    said: Said
+    row: Row
+
+    @property
+    def quote(self) -> Quote:
+        """The quote, made anew for each who asks."""
+        return as_quote(self.row)
+
+    @property
+    def asset(self) -> str:
+        """The asset's name."""
+        return self.row[0]
+
+    @property
+    def author(self) -> bytes:
+        """Who said it."""
+        return self.said.author
+
+    @property
+    def epoch(self) -> int:
+        """The update's epoch."""
+        return self.said.epoch
+
+    @property
+    def seq(self) -> int:
+        """The update's number in its epoch."""
+        return self.said.seq
+
+    @property
+    def issued_ns(self) -> int:
+        """When it was said, by the author's clock."""
+        return self.said.issued_ns
+
+    @property
+    def received_ns(self) -> int:
+        """When it was heard, by ours."""
+        return self.said.received_ns
+
+
+_AS_STORED = partial(tuple.__new__, StoredQuote)
+
+
+class StoredQuotes(Sequence[StoredQuote]):
+    """Quotes of one update, put together when they are first looked at, for all who look."""
+
+    def __init__(self, said: Said, rows: Sequence[Row]) -> None:
+        self._said = said
+        self._rows = rows
+        self._stored: tuple[StoredQuote, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[StoredQuote]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> StoredQuote: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[StoredQuote]: ...
+    def __getitem__(self, index: int | slice) -> StoredQuote | Sequence[StoredQuote]:
+        return self._all()[index]
+
+    def _all(self) -> tuple[StoredQuote, ...]:
+        if self._stored is None:
+            self._stored = tuple(map(_AS_STORED, zip(repeat(self._said), self._rows)))
+        return self._stored
 
 
 class Mark(NamedTuple):

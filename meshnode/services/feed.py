@@ -1,7 +1,7 @@
 """The feed: what changes, to whoever watches. A slow watcher loses its oldest, never delays us."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -19,7 +19,7 @@ FEED_BUFFER_EVENTS_MAX = 256  # a watcher's; beyond it the oldest are dropped an
 class PricesChanged:
     """Quotes that are now the newest of their provider."""
 
-    quotes: tuple[StoredQuote, ...]
+    quotes: Sequence[StoredQuote]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from meshnode.adapters.storage.portal import open_portal
 from meshnode.adapters.storage.rows import quote_row
 from meshnode.adapters.storage.sqlite import open_sqlite_store
 from meshnode.core.facts import Fact
-from meshnode.core.records import Batch, EnvelopeKey, StoredQuote
+from meshnode.core.records import Batch, EnvelopeKey, Said, StoredQuote
 from protocols.quotes import Quote
 from tests.bench.figures import median, percentile, show
 
@@ -36,12 +36,8 @@ def batches() -> list[Batch]:
     for seq in range(1, COMMITS + 1):
         quotes = tuple(
             StoredQuote(
-                AUTHOR,
+                Said(AUTHOR, 1_790_000_000, seq, NOW_NS + seq, NOW_NS + seq),
                 Quote(f"A{number}-USD", 3_943_248 + seq, -2, NOW_NS + seq, 0, 1, None),
-                1_790_000_000,
-                seq,
-                NOW_NS + seq,
-                NOW_NS + seq,
             )
             for number in range(QUOTES)
         )

@@ -20,6 +20,7 @@ from meshnode.ports import (
     KnownNode,
     Mark,
     Restored,
+    Said,
     Store,
     StoredQuote,
 )
@@ -88,9 +89,9 @@ async def test_a_new_store_is_empty(shelf: Shelf) -> None:
 EXTREMES = [
     quote_at(1),
     quote_at(1, author=BOB),
-    StoredQuote(ALICE, Quote("A", 1, -18, 0, 0, 0, None), 0, 0, 0, 0),
+    StoredQuote(Said(ALICE, 0, 0, 0, 0), Quote("A", 1, -18, 0, 0, 0, None)),
     StoredQuote(
-        BOB,
+        Said(BOB, UINT64_MAX, UINT64_MAX, UINT64_MAX, 2**63 - 1),
         Quote(
             "Z._/-" + "9" * 27,
             MANTISSA_MAX,
@@ -100,12 +101,10 @@ EXTREMES = [
             255,
             {f"k={n}" + "~" * 28: " ,:\"'\\" + "v" * 26 for n in range(8)},
         ),
-        UINT64_MAX,
-        UINT64_MAX,
-        UINT64_MAX,
-        2**63 - 1,
     ),
-    StoredQuote(ALICE, Quote("B", 2**62, 0, 2**63, 1, 1, {"empty": ""}), 2**63, 2**63 - 1, 1, 1),
+    StoredQuote(
+        Said(ALICE, 2**63, 2**63 - 1, 1, 1), Quote("B", 2**62, 0, 2**63, 1, 1, {"empty": ""})
+    ),
 ]
 
 
@@ -293,7 +292,7 @@ quotes = st.builds(
 def stored_quotes(draw: st.DrawFn, authors: st.SearchStrategy[bytes]) -> StoredQuote:
     epoch, seq = draw(places)
     issued_ns, received_ns = draw(st.integers(0, UINT64_MAX)), draw(st.integers(0, 2**63 - 1))
-    return StoredQuote(draw(authors), draw(quotes), epoch, seq, issued_ns, received_ns)
+    return StoredQuote(Said(draw(authors), epoch, seq, issued_ns, received_ns), draw(quotes))
 
 
 @st.composite

@@ -14,7 +14,7 @@ from meshnode.core.book import (
     Applied,
     Book,
 )
-from meshnode.core.records import EnvelopeKey, Restored, StoredQuote
+from meshnode.core.records import EnvelopeKey, Restored, Said, StoredQuote
 from protocols.envelope import Envelope, seal
 from protocols.limits import AUTHOR_ENVELOPE_BYTES_MAX, QUOTES_MAX
 from protocols.messages import Message, PriceUpdate
@@ -252,7 +252,9 @@ def test_a_shelf_that_is_full_is_not_sorted_for_every_update() -> None:
 
 def test_a_store_that_holds_more_than_the_book_may_does_not_fill_it_beyond() -> None:
     latest = [
-        StoredQuote(author, Quote("A", 1, 0, 0, 0, 1, None), 1, 1, START_NS, START_NS + number)
+        StoredQuote(
+            Said(author, 1, 1, START_NS, START_NS + number), Quote("A", 1, 0, 0, 0, 1, None)
+        )
         for number, author in enumerate(AUTHORS)
     ]
     book = Book(authors_max=2)
@@ -263,7 +265,7 @@ def test_a_store_that_holds_more_than_the_book_may_does_not_fill_it_beyond() -> 
 
 def restored(raw: bytes, key: EnvelopeKey) -> Book:
     quote = Quote("A", 1, 0, 0, 0, 1, None)
-    stored = StoredQuote(key.author, quote, key.epoch, key.seq, START_NS, START_NS)
+    stored = StoredQuote(Said(*key, START_NS, START_NS), quote)
     book = Book(authors_max=1)
     book.restore(Restored((stored,), {key: raw}))
     return book

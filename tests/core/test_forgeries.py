@@ -97,7 +97,7 @@ def test_of_ten_thousand_alterations_none_is_accepted(victim: Envelope) -> None:
     # All but those that look too old or too new before anybody looks at the signature.
     assert rejected > 0.8 * tried
     payload = victim.message.payload
-    quotes = len(payload.quotes) if isinstance(payload, PriceUpdate) else 0
+    quotes = len(payload.rows) if isinstance(payload, PriceUpdate) else 0
     assert spent_s / tried <= COST_S + quotes * COST_PER_QUOTE_S
     assert isinstance(heard(node, victim), Accepted), "the original is not blocked by any of them"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from meshnode.core.freshness import STALE_AFTER_S, age_s, data_freshness, price_state
-from meshnode.core.records import StoredQuote
+from meshnode.core.records import Said, StoredQuote
 from protocols.status import DataFreshness
 from simulations.clock import START_NS
 from tests.cast import ALICE, EPOCH, NS_PER_S, key_of, quote
@@ -17,7 +17,7 @@ def price(observed_s: float = 0, issued_s: float = 0, received_s: float = 0) -> 
         START_NS + round(at * NS_PER_S) for at in (observed_s, issued_s, received_s)
     )
     return StoredQuote(
-        key_of(ALICE), quote(observed_ns=observed_ns), EPOCH, 1, issued_ns, received_ns
+        Said(key_of(ALICE), EPOCH, 1, issued_ns, received_ns), quote(observed_ns=observed_ns)
     )
 
 

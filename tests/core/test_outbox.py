@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from meshnode.core.book import AUTHOR_SILENT_NS, Applied, Book
 from meshnode.core.outbox import OTHERS_WAITING_MAX, Outbox
-from meshnode.core.records import Batch, EnvelopeKey, KnownAddr, KnownNode, Mark, StoredQuote
+from meshnode.core.records import Batch, EnvelopeKey, KnownAddr, KnownNode, Mark, Said, StoredQuote
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from protocols.messages import Message, PriceUpdate
@@ -26,7 +26,9 @@ def update(assets: list[str], seq: int, by: bytes = ALICE, epoch: int = 1) -> En
 
 
 def stored(seq: int, asset: str = "A-USD", received_ns: int = START_NS) -> StoredQuote:
-    return StoredQuote(ALICE, Quote(asset, seq, 0, 0, 0, 1, None), 1, seq, START_NS, received_ns)
+    return StoredQuote(
+        Said(ALICE, 1, seq, START_NS, received_ns), Quote(asset, seq, 0, 0, 0, 1, None)
+    )
 
 
 class Disk:

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from meshnode.core.facts import PeerMisbehaved
 from meshnode.core.ratelimit import REPLY_BYTES_BURST
-from meshnode.core.records import Restored, StoredQuote
+from meshnode.core.records import Restored, Said, StoredQuote
 from meshnode.core.verdicts import Accepted
 from meshnode.errors import QueryRefused, StreamBroken
 from meshnode.services import ask
@@ -117,7 +117,7 @@ async def test_a_page_with_its_envelopes_stays_within_its_bytes(autojump_clock: 
 
 async def test_a_price_whose_proof_was_dropped_says_so(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, client(bob) as (mesh, peer):
-        stored = StoredQuote(key_of(ALICE), quote(), EPOCH, 1, START_NS, START_NS)
+        stored = StoredQuote(Said(key_of(ALICE), EPOCH, 1, START_NS, START_NS), quote())
         bob.book.restore(Restored((stored,)))  # its envelope was damaged on disk
         prices = await ask.prices(mesh, peer)
         assert prices["BTC-USD"].proof is False

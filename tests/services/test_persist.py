@@ -12,7 +12,7 @@ from meshnode.core.book import Applied, Book
 from meshnode.core.facts import StoreFailed, StoreRecovered
 from meshnode.core.links import LinkState
 from meshnode.core.outbox import Outbox
-from meshnode.core.records import EnvelopeKey, Mark, StoredQuote
+from meshnode.core.records import EnvelopeKey, Mark, Said, StoredQuote
 from meshnode.errors import StoreUnavailable
 from meshnode.services.persist import PRUNE_EVERY_S, PRUNE_FIRST_AFTER_S, RETRY, Persist
 from protocols.ids import Topic
@@ -46,7 +46,9 @@ class Alice:
         """The next update: a quote, its envelope, its mark; the envelope before is released."""
         self._seq += 1
         author = key_of(ALICE)
-        stored = StoredQuote(author, quote(), EPOCH, self._seq, START_NS, START_NS + self._seq)
+        stored = StoredQuote(
+            Said(author, EPOCH, self._seq, START_NS, START_NS + self._seq), quote()
+        )
         key = EnvelopeKey(author, EPOCH, self._seq)
         released = (EnvelopeKey(author, EPOCH, self._seq - 1),)
         applied = Applied((stored,), (stored,), (key, b"%d" % self._seq), released)

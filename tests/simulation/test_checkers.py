@@ -151,7 +151,7 @@ async def test_a_price_that_was_never_said_is_seen(autojump_clock: MockClock) ->
         bob = await world.start("bob", connect=[alice])
         await trio.sleep(20)
         (held,) = bob.store.latest()
-        await bob.store.commit(Batch(latest=[held._replace(quote=quote(price="9000"))]))
+        await bob.store.commit(Batch(latest=[held._replace(row=quote(price="9000"))]))
         jury.finish()
     assert saw(jury) == ["holds BTC-USD of alice at a price that was never said"]
 

@@ -60,7 +60,7 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         self._forget(batch.forgotten)
         for stored in batch.latest:
-            self._latest[stored.quote.asset, stored.author] = stored
+            self._latest[stored.asset, stored.author] = stored
         for stored in batch.ticks:
             self._append(stored)
         self._envelopes.update(batch.envelopes)
@@ -108,7 +108,7 @@ class MemoryStore:
             self._last_sign_ns = batch.last_sign_ns
 
     def _append(self, stored: StoredQuote) -> None:
-        ticks = self._ticks.setdefault(stored.quote.asset, {})
+        ticks = self._ticks.setdefault(stored.asset, {})
         ticks[stored.received_ns, stored.author, stored.epoch, stored.seq] = stored
         if len(ticks) > TICKS_PER_ASSET_MAX:
             # In order of arrival as good as in order of insertion.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 from zlib import crc32
 
-from meshnode.ports import EnvelopeKey, Mark, StoredQuote
+from meshnode.ports import EnvelopeKey, Mark, Said, StoredQuote
 from protocols.ids import KEY_BYTES, Topic
 from protocols.limits import UINT64_MAX
 from protocols.quotes import Quote
@@ -130,8 +130,8 @@ def quote_row(stored: StoredQuote, asset_id: int, author_id: int) -> Row:
     Raises struct.error for numbers that no quote on the wire can have.
     """
     # Written out, for this is done for every quote: a function call costs as much as it does.
-    author, quote, *place = stored
-    asset, mantissa, exponent, observed_ns, confidence, sources, tags = quote
+    (author, *place), row = stored
+    asset, mantissa, exponent, observed_ns, confidence, sources, tags = row
     numbers = mantissa, exponent, confidence, sources
     tags_text = None if tags is None else _tags_text(tags)
     text = asset if tags_text is None else f"{asset}\n{tags_text}"
@@ -171,7 +171,7 @@ def read_quote(
         tags,
     ) = content
     return StoredQuote(
-        author,
+        Said(author, *map(from_signed, (epoch, seq, issued_ns, received_ns))),
         Quote(
             asset,
             mantissa,
@@ -181,10 +181,6 @@ def read_quote(
             sources,
             None if tags is None else _tags(tags),
         ),
-        from_signed(epoch),
-        from_signed(seq),
-        from_signed(issued_ns),
-        from_signed(received_ns),
     )
 
 

@@ -248,7 +248,7 @@ def _quote_row(stored: StoredQuote, known: Known, made: dict[int, Row]) -> Row:
     # writing one.
     row = made.get(id(stored))
     if row is None:
-        asset_id = known.assets.take(stored.quote.asset)
+        asset_id = known.assets.take(stored.asset)
         row = rows.quote_row(stored, asset_id, known.authors.take(stored.author))
         made[id(stored)] = row
     return row

@@ -8,7 +8,7 @@ from pathlib import Path
 from meshnode.adapters.storage.portal import open_portal
 from meshnode.adapters.storage.sqlite import SqliteStore, open_sqlite_store
 from meshnode.core.facts import Fact
-from meshnode.ports import Batch, EnvelopeKey, Mark, StoredQuote
+from meshnode.ports import Batch, EnvelopeKey, Mark, Said, StoredQuote
 from protocols.ids import Topic
 from protocols.quotes import Quote
 
@@ -32,7 +32,7 @@ def quote_at(seq: int, asset: str = "BTC-USD", author: bytes = ALICE) -> StoredQ
     now_ns = START_NS + seq * 10**9
     tags = {"chain": "none"} if seq % 2 else None
     quote = Quote(asset, 3_943_240 + seq, -2, now_ns - 1, seq, 1, tags)
-    return StoredQuote(author, quote, EPOCH, seq, now_ns, now_ns + 5)
+    return StoredQuote(Said(author, EPOCH, seq, now_ns, now_ns + 5), quote)
 
 
 def update(seq: int, assets: int = 3, author: bytes = ALICE) -> Batch:

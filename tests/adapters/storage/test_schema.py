@@ -54,12 +54,10 @@ async def test_a_database_of_version_1_loses_nothing(tmp_path: Path) -> None:
     quotes = {(stored.quote.asset, stored.author): stored for stored in found.latest}
     assert len(found.latest) == len(quotes) == 3
     alice, bob = quotes["BTC-USD", ALICE], quotes["BTC-USD", BOB]
-    assert alice[1:] == (
+    assert alice == (
+        # When it arrived was not kept: about when it was issued.
+        (ALICE, EPOCH, 5, START_NS, START_NS),
         ("BTC-USD", 3943248, -2, START_NS - 9, 15, 2, None),
-        EPOCH,
-        5,
-        START_NS,
-        START_NS,  # when it arrived was not kept: about when it was issued
     )
     assert bob.quote.tags == {"chain": "eth", "recorded": "yes"}
     assert bob.quote.observed_ns == 2**64 - 1

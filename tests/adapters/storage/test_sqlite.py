@@ -257,7 +257,9 @@ async def test_history_has_a_bound_of_its_own(
 
 async def test_times_beyond_ours_are_kept_apart_from_signed_ones(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    far = replace(update(1), latest=[quote_at(1)._replace(epoch=2**64 - 1, seq=2**63)])
+    near = quote_at(1)
+    far_away = near._replace(said=near.said._replace(epoch=2**64 - 1, seq=2**63))
+    far = replace(update(1), latest=[far_away])
     async with open_store(path) as store:
         await store.commit(far)
         await store.commit(Batch(marks=[Mark(ALICE, Topic.PRICES, 2**64 - 1, 1)]))
