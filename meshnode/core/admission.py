@@ -72,7 +72,7 @@ class Admission:
         return self._counted(self._judge(topic, sender, data, now_ns))
 
     def vouch(self, envelope: Envelope) -> None:
-        """We sealed this one ourselves: when it is judged, it need not be decoded again."""
+        """We sealed this one just now: when it is judged, it is not decoded and verified again."""
         self._sealed = envelope
 
     def judge_held(self, data: bytes, now_ns: int) -> Verdict:
@@ -165,7 +165,7 @@ class Admission:
         """Rules 6 to 8, which need an envelope that passed all before."""
         if not self._allows(envelope.message.author):
             return Ignored(Reason.NOT_ALLOWED)
-        if not envelope.is_authentic():
+        if envelope is not self._sealed and not envelope.is_authentic():
             return Rejected(Reason.BAD_SIGNATURE)
         if standing is Standing.CONFLICT:
             name = envelope.message.name

@@ -306,3 +306,10 @@ def test_what_went_through_is_counted_by_reason() -> None:
     statistics = node.statistics()
     assert statistics.accepted == 2
     assert statistics.refused == {Reason.KNOWN: 1, Reason.MALFORMED: 1}
+
+
+def test_what_we_sealed_ourselves_covers_no_forgery_of_it() -> None:
+    node, ours = admission(), said()
+    node.vouch(ours)
+    assert heard(node, forged(ours)) == Rejected(Reason.BAD_SIGNATURE)
+    assert isinstance(heard(node, ours), Accepted)

@@ -143,9 +143,30 @@ BOOKS = (
     Mutation(
         "the newest stands",
         BOOK,
-        "elif standing[2:4] >= (epoch, seq):",
-        "elif False:",
+        "elif (standing.epoch, standing.seq) < name:",
+        "elif True:",
         (_BOOK,),
+    ),
+    Mutation(
+        "only what is newer than all is taken whole",
+        BOOK,
+        "if name > author.newest:",
+        "if True:",
+        (_BOOK,),
+    ),
+    Mutation(
+        "what is newest is known after a restart",
+        BOOK,
+        "            author.newest = max(author.newest, (stored.epoch, stored.seq))\n",
+        "",
+        (_BOOK,),
+    ),
+    Mutation(
+        "assets of an author are bounded where they are taken whole",
+        BOOK,
+        "if len(held) + unheard > ASSETS_PER_AUTHOR_MAX:",
+        "if False:",
+        (f"{_BOOK}::test_an_author_has_so_many_assets_and_the_rest_is_refused_and_counted",),
     ),
     Mutation(
         "assets of an author are bounded",
@@ -178,7 +199,7 @@ BOOKS = (
     Mutation(
         "nothing is recorded twice",
         BOOK,
-        "if standing[2:4] > (epoch, seq):",
+        "if (standing.epoch, standing.seq) > name:",
         "if True:",
         (_BOOK,),
     ),
@@ -213,8 +234,8 @@ BOOKS = (
     Mutation(
         "the newest price is not from the future",
         BOOK,
-        "said_ns = min(stored.issued_ns, stored.received_ns)",
-        "said_ns = stored.issued_ns",
+        "said_ns = min(said.issued_ns, said.received_ns)",
+        "said_ns = said.issued_ns",
         (f"{_BOOK}::test_nobody_wins_by_a_clock_that_is_ahead",),
     ),
     Mutation(

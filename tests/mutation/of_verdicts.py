@@ -126,11 +126,11 @@ GOSSIP = (
         """\
         if not self._allows(envelope.message.author):
             return Ignored(Reason.NOT_ALLOWED)
-        if not envelope.is_authentic():
+        if envelope is not self._sealed and not envelope.is_authentic():
             return Rejected(Reason.BAD_SIGNATURE)
 """,
         """\
-        if not envelope.is_authentic():
+        if envelope is not self._sealed and not envelope.is_authentic():
             return Rejected(Reason.BAD_SIGNATURE)
         if not self._allows(envelope.message.author):
             return Ignored(Reason.NOT_ALLOWED)
@@ -140,9 +140,16 @@ GOSSIP = (
     Mutation(
         "rule 7: the signature",
         ADMISSION,
-        "if not envelope.is_authentic():",
+        "if envelope is not self._sealed and not envelope.is_authentic():",
         "if False:",
         (*_ALONE, *_FORGED),
+    ),
+    Mutation(
+        "rule 7: what we sealed is known by all its bytes",
+        ADMISSION,
+        "self._sealed.raw == data:",
+        "self._sealed.body in data:",
+        (f"{_RULES}::test_what_we_sealed_ourselves_covers_no_forgery_of_it",),
     ),
     Mutation(
         "rule 8: equivocation",

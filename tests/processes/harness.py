@@ -37,15 +37,20 @@ def environment() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith("MESHNODE_")}
 
 
-def command_line(*arguments: str) -> list[str]:
+MESHNODE = ("meshnode",)  # a module that is the command, and arguments of its own before the rest
+
+
+def command_line(*arguments: str, module: Sequence[str] = MESHNODE) -> list[str]:
     """The command, run by this interpreter."""
-    return [sys.executable, "-m", "meshnode", *arguments]
+    return [sys.executable, "-m", *module, *arguments]
 
 
-def run_arguments(data_dir: Path, *extra: str, listen: str = LOOPBACK) -> list[str]:
+def run_arguments(
+    data_dir: Path, *extra: str, listen: str = LOOPBACK, module: Sequence[str] = MESHNODE
+) -> list[str]:
     """`meshnode run` with its log in JSON, in which `extra` may override what is said before."""
     named = ["run", "--json", "--log-format", "json", "--listen", listen]
-    return command_line(*named, "--data-dir", str(data_dir), *extra)
+    return command_line(*named, "--data-dir", str(data_dir), *extra, module=module)
 
 
 @dataclass(frozen=True)
@@ -175,10 +180,10 @@ def _record(line: bytes) -> dict[str, Any]:
 
 @asynccontextmanager
 async def node_process(
-    data_dir: Path, *extra: str, listen: str = LOOPBACK
+    data_dir: Path, *extra: str, listen: str = LOOPBACK, module: Sequence[str] = MESHNODE
 ) -> AsyncIterator[NodeProcess]:
     """A node that is ready; killed on leaving, where it still runs."""
-    command = run_arguments(data_dir, *extra, listen=listen)
+    command = run_arguments(data_dir, *extra, listen=listen, module=module)
     async with trio.open_nursery() as nursery:
         process = await trio.lowlevel.open_process(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()

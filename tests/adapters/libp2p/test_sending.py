@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from libp2p.pubsub.pb import rpc_pb2
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -156,6 +157,10 @@ async def test_who_publishes_flat_out_is_held_back_and_loses_nothing() -> None:
         with trio.fail_after(20):
             assert (await bob.gossip.receive()).envelope.raw == b"here"
             nursery.start_soon(say)
+            # Not before its queue is full, and more has come that does not fit.
+            while bob.gossip.statistics().queued < 8:
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked(0.01)
             heard = [(await bob.gossip.receive()).envelope.raw for _ in said]
         assert sorted(heard) == sorted(said)
         assert alice.gossip.statistics().dropped_outbound == 0
