@@ -1,7 +1,8 @@
 """Whatever a hostile peer does, the victim lives, answers, and relays every honest update."""
 
+import os
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from random import Random
 
@@ -21,7 +22,8 @@ ANSWER_S = 1.0
 LATE_S = 1.6
 CALM_S = 10.0  # until what attackers left is closed
 DESCRIPTORS_SPARE = 10  # databases and logs come and go by a few
-LONG_S = 600.0
+LONG_S = float(os.environ.get("HOSTILE_S", "600"))
+LOOK_EVERY_S = 60.0
 
 
 async def attack_with(attack: Attack, stage: Stage, rng: Random) -> None:
@@ -46,11 +48,20 @@ async def attack_at_random(stage: Stage, attacks: Iterator[Attack], rng: Random)
             nursery.start_soon(attacker, Random(rng.random()))
 
 
+async def watch_memory(stage: Stage, before: int) -> None:
+    """Say how it grows: what levels off is a cache, what does not is a leak."""
+    for number in count(1):
+        await trio.sleep(LOOK_EVERY_S)
+        grown = (stage.resident_bytes() - before) / 2**20
+        print(f"{number * LOOK_EVERY_S / 60:.0f} min: memory {grown:+.1f} MiB", flush=True)
+
+
 async def endured(stage: Stage, attacks: Iterator[Attack], rng: Random) -> None:
     """Attack, and look what it did."""
     memory, descriptors = stage.resident_bytes(), stage.descriptors()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stage.probe)
+        nursery.start_soon(watch_memory, stage, memory)
         await attack_at_random(stage, attacks, rng)
         with trio.fail_after(CALM_S):  # an attack may be over before anything was measured
             await until(stage.has_measured)
