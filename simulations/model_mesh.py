@@ -27,7 +27,7 @@ from meshnode.ports import (
 )
 from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
-from simulations.determinism import running_node
+from simulations.freezer import running_node
 from simulations.links import Links
 from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair

@@ -26,7 +26,7 @@ from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from simulations.clock import VirtualClock
-from simulations.determinism import Freezer, running_node
+from simulations.freezer import Freezer, running_node
 from simulations.links import Links
 from simulations.model_mesh import ModelNetwork, open_network
 from simulations.opening import Opening
