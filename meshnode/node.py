@@ -55,6 +55,9 @@ from protocols.messages import Name, Role
 
 SHUTDOWN_S = 10.0  # from the signal to the exit
 LEAVE_S = 2.0  # of it: for saying so to the peers
+# Of that: who is connected to us may hear it from others only, and is not to see the connection
+# break before.
+FAREWELL_S = 0.5
 DRAIN_S = 4.0  # of it: for the last commit
 
 
@@ -187,7 +190,14 @@ class _Node:
             own_id=mesh.peer_id,
         )
         topology = Topology(
-            mesh, addresses, presence, rng, network=config.network, seeds=config.connect
+            mesh,
+            addresses,
+            presence,
+            self.own_clock,
+            wall_clock,
+            rng,
+            network=config.network,
+            seeds=config.connect,
         )
         intake = Intake(
             mesh.gossip, self.book, self.outbox, self.feed, presence, remember, wall_clock
@@ -294,6 +304,7 @@ class _Node:
                 with trio.move_on_after(LEAVE_S):
                     await announcer.leave()
                     await mesh.gossip.flush()
+                    await trio.sleep(FAREWELL_S)
                 work.cancel_scope.cancel()
             remember.keep(everything=True)
             drain.cancel_scope.cancel()

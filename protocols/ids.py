@@ -10,6 +10,11 @@ KEY_BYTES = 32
 # (08 01) and the 32 bytes of the key (12 20).
 _ID_PREFIX = bytes.fromhex("002408011220")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_NO_DIGIT = 255
+_DIGITS = bytes(max(-1, _BASE58.find(chr(char))) % 256 for char in range(256))
+# Digits are taken so many at a time: numbers below 58^10 are quick to reckon with.
+_LIMB_DIGITS = 10
+_LIMB = 58**_LIMB_DIGITS
 _NETWORK = re.compile(r"[a-z0-9-]{1,32}")
 
 DEFAULT_NETWORK = "main"
@@ -57,21 +62,27 @@ def peer_id(key: bytes) -> str:
     number = int.from_bytes(raw, "big")
     digits: list[str] = []
     while number:
-        number, digit = divmod(number, 58)
-        digits.append(_BASE58[digit])
+        number, limb = divmod(number, _LIMB)
+        for _ in range(_LIMB_DIGITS):
+            limb, digit = divmod(limb, 58)
+            digits.append(_BASE58[digit])
     zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(digits))
+    return "1" * zeros + "".join(reversed(digits)).lstrip("1")
 
 
 def key_from_peer_id(text: str) -> bytes:
     """The raw public key inside a peer id in base58. Raises Malformed."""
     if len(text) > 64:
         raise Malformed("not a peer id: too long")
+    digits = text.encode("latin-1", "replace").translate(_DIGITS)
+    if (at := digits.find(_NO_DIGIT)) >= 0:
+        raise Malformed(f"not a peer id: {text[at]!r} is no base58 digit")
     number = 0
-    for char in text:
-        digit = _BASE58.find(char)
-        if digit < 0:
-            raise Malformed(f"not a peer id: {char!r} is no base58 digit")
-        number = number * 58 + digit
+    for start in range(0, len(digits), _LIMB_DIGITS):
+        limb = 0
+        part = digits[start : start + _LIMB_DIGITS]
+        for digit in part:
+            limb = limb * 58 + digit
+        number = number * 58 ** len(part) + limb
     zeros = len(text) - len(text.lstrip("1"))
     return key_from_id_bytes(b"\0" * zeros + number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -13,7 +13,7 @@ from protocols.errors import ProtocolError
 from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 5  # so that one or two wrong ones change nothing
-CHECK_EVERY_S = 30.0
+CHECK_EVERY_S = 10.0
 RETRY_S = 5.0  # while too few have answered
 LOOK_EVERY_S = 1.0  # at whether our clock was set: then all we hear may be refused
 
@@ -31,9 +31,10 @@ class JudgingClock:
 
 
 class ClockCheck:
-    """Asks a few peers what time it is, and tells when our clock differs from theirs.
+    """Tells when our clock differs from our peers'.
 
-    `is_node(peer)` says who is worth asking.
+    They tell their time whenever topology asks them something; where too few did lately, because
+    our clock was set a moment ago, a few are asked at once. `is_node(peer)` says who is worth it.
     """
 
     def __init__(
@@ -60,29 +61,31 @@ class ClockCheck:
             now = trio.current_time()
             stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
             if stepped or now >= due_at:
-                answers = await self.check()
-                wait_s = CHECK_EVERY_S if answers >= PEERS_MIN else RETRY_S
+                aheads = await self._aheads()
+                self._judge(aheads)
+                wait_s = CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S
                 due_at = trio.current_time() + wait_s
 
-    async def check(self) -> int:
-        """Ask, and judge by what is answered; returns how many did."""
+    async def _aheads(self) -> list[int]:
+        """By how much we are ahead of each peer that told its time, now or lately."""
         peers = [p.peer_id for p in self._mesh.peers() if self._is_node(p.peer_id)]
-        aheads: list[int] = []
-        if len(peers) >= PEERS_MIN:
-            async with trio.open_nursery() as nursery:
-                for peer in peers[:PEERS_ASKED]:
-                    nursery.start_soon(self._ask, peer, aheads)
-        self._judge(aheads)
-        return len(aheads)
+        recent = self._own_clock.recent(peers, trio.current_time())
+        if len(recent) >= PEERS_MIN or len(peers) < PEERS_MIN:
+            return recent
+        async with trio.open_nursery() as nursery:
+            for peer in peers[:PEERS_ASKED]:
+                nursery.start_soon(self._ask, peer)
+        return self._own_clock.recent(peers, trio.current_time())
 
-    async def _ask(self, peer: str, aheads: list[int]) -> None:
+    async def _ask(self, peer: str) -> None:
         sent_ns = self._wall_clock.now_ns()
         try:
             said = (await ask.status(self._mesh, peer, ["time"]))["time"]
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
             return
         if said is not None:
-            aheads.append(ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said)))
+            ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
+            self._own_clock.told(peer, ahead, trio.current_time())
 
     def _judge(self, aheads: Sequence[int]) -> None:
         did_differ = self._own_clock.ahead_ns != 0

@@ -66,4 +66,4 @@ class Monitor:
         self._equivocations_told = len(evidence)
 
     def _codes(self) -> tuple[str, ...]:
-        return tuple(warning.code for warning in self._status.warnings())
+        return self._status.warning_codes()
