@@ -216,6 +216,10 @@ class ModelMesh:
             for peer, connection in self.connections.items()
         )
 
+    def peer_ids(self) -> tuple[str, ...]:
+        """See `Mesh.peer_ids`."""
+        return tuple(self.connections)
+
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """See `Mesh.serve`."""
         self._handlers[protocol] = handler

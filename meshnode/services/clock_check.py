@@ -68,7 +68,7 @@ class ClockCheck:
 
     async def _aheads(self) -> list[int]:
         """By how much we are ahead of each peer that told its time, now or lately."""
-        peers = [p.peer_id for p in self._mesh.peers() if self._is_node(p.peer_id)]
+        peers = [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
         recent = self._own_clock.recent(peers, trio.current_time())
         if len(recent) >= PEERS_MIN or len(peers) < PEERS_MIN:
             return recent

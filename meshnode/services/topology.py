@@ -13,7 +13,7 @@ from meshnode.core.backoff import Rng
 from meshnode.core.hops import EXPIRY_S, ROUND_S, Hops
 from meshnode.core.own_clock import OwnClock, ahead_ns
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
-from meshnode.ports import ConnectedPeer, Mesh, TaskStatus, WallClock
+from meshnode.ports import Mesh, TaskStatus, WallClock
 from meshnode.services import ask
 from meshnode.services.presence import Presence
 from protocols.errors import Malformed, ProtocolError
@@ -69,7 +69,7 @@ class Topology:
         """How far away a provider is, on ways that don't lead through the asker."""
         if provider == self._mesh.peer_id:
             return 0
-        connected = {peer.peer_id for peer in self._mesh.peers()}
+        connected = frozenset(self._mesh.peer_ids())
         return self._hops.to(provider, connected, trio.current_time(), asker=asker)
 
     def degree(self, peer: str) -> int:
@@ -109,17 +109,17 @@ class Topology:
             while True:
                 await trio.sleep(LOOK_EVERY_S)
                 now = trio.current_time()
-                for peer in self._mesh.peers():
+                for peer in self._mesh.peer_ids():
                     if len(self._asked) >= ASKED_MAX:
                         break
-                    if peer.peer_id not in self._asked and now >= self._ask_at.get(peer.peer_id, 0):
-                        self._asked.add(peer.peer_id)
+                    if now >= self._ask_at.get(peer, 0) and peer not in self._asked:
+                        self._asked.add(peer)
                         nursery.start_soon(self._ask, peer)
 
     # --- inside -----------------------------------------------------------------------------
 
-    async def _ask(self, peer: ConnectedPeer) -> None:
-        name, sent_ns = peer.peer_id, self._wall_clock.now_ns()
+    async def _ask(self, name: str) -> None:
+        sent_ns = self._wall_clock.now_ns()
         rounds = (
             1.0 if self.answered(name) or self._presence.providers.knows(name) else SILENT_ROUNDS
         )
@@ -132,7 +132,7 @@ class Topology:
             rounds = 1.0
         finally:
             self._asked.discard(name)
-        if any(other.peer_id == name for other in self._mesh.peers()):
+        if name in self._mesh.peer_ids():
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
             self._ask_at[name] = trio.current_time() + rounds * ROUND_S * jitter
 
