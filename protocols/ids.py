@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 from protocols.errors import Malformed
 
@@ -10,6 +11,7 @@ KEY_BYTES = 32
 # (08 01) and the 32 bytes of the key (12 20).
 _ID_PREFIX = bytes.fromhex("002408011220")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_IDS_KEPT_MAX = 8_192  # in either direction; who floods us with ids makes us reckon, no more
 _NO_DIGIT = 255
 _DIGITS = bytes(max(-1, _BASE58.find(chr(char))) % 256 for char in range(256))
 # Digits are taken so many at a time: numbers below 58^10 are quick to reckon with.
@@ -56,6 +58,8 @@ def key_from_id_bytes(raw: bytes) -> bytes:
     return raw[len(_ID_PREFIX) :]
 
 
+# Every message names its author, and neighbours name the same peers for hours.
+@lru_cache(maxsize=_IDS_KEPT_MAX)
 def peer_id(key: bytes) -> str:
     """The peer id (`12D3KooW…`) of a raw Ed25519 public key."""
     raw = peer_id_bytes(key)
@@ -70,6 +74,7 @@ def peer_id(key: bytes) -> str:
     return "1" * zeros + "".join(reversed(digits)).lstrip("1")
 
 
+@lru_cache(maxsize=_IDS_KEPT_MAX)
 def key_from_peer_id(text: str) -> bytes:
     """The raw public key inside a peer id in base58. Raises Malformed."""
     if len(text) > 64:
