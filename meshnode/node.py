@@ -27,6 +27,7 @@ from meshnode.platform import Home, Platform, real_platform
 from meshnode.ports import Mesh, Observer, Service, Store, TaskStatus
 from meshnode.services.announce import Announcer
 from meshnode.services.answer import Answer
+from meshnode.services.beat import Beat
 from meshnode.services.catchup import CatchUp
 from meshnode.services.clock_check import ClockCheck, JudgingClock
 from meshnode.services.connections import Connections
@@ -274,13 +275,14 @@ class _Node:
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)
         watch = Watch(self.feed, status, self.book, presence, limiter, observer, wall_clock)
         monitor = Monitor(presence, status, self.feed, self.admission.evidence, observer)
+        beat = Beat((monitor.look, remember.keep, topology.look, clock_check.look), presence.paused)
         mesh.serve(STATUS_PROTOCOL, answer.status)
         mesh.serve(PRICES_PROTOCOL, answer.prices)
         mesh.serve(WATCH_PROTOCOL, watch.serve)
         async with trio.open_nursery() as drain:
             await drain.start(persist.run)
             async with trio.open_nursery() as work:
-                before_peers: tuple[Service, ...] = (intake, catch_up, monitor, remember)
+                before_peers: tuple[Service, ...] = (intake, catch_up, beat)
                 for service in before_peers:
                     await work.start(service.run)
                 await mesh.listen()

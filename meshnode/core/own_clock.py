@@ -6,7 +6,7 @@ from statistics import median
 PEERS_MIN = 3  # of fewer, one wrong clock would be half of the truth
 DIFFERS_MAX_NS = 2 * 10**9
 STEP_MIN_S = 1.0
-TOLD_MAX_AGE_S = 45.0  # a round of asking our neighbours, and half of one
+TOLD_MAX_AGE_S = 90.0  # a round of asking our neighbours, and half of one
 TOLD_MAX = 64  # peers; the one that told first makes room
 
 

@@ -15,7 +15,6 @@ from protocols.timestamps import ns_from_rfc3339
 PEERS_ASKED = 5  # so that one or two wrong ones change nothing
 CHECK_EVERY_S = 10.0
 RETRY_S = 5.0  # while too few have answered
-LOOK_EVERY_S = 1.0  # at whether our clock was set: then all we hear may be refused
 
 
 class JudgingClock:
@@ -51,20 +50,27 @@ class ClockCheck:
         self._observer = observer
         self._wall_clock = wall_clock
         self._is_node = is_node
+        self._wait_s = RETRY_S
+        self._due_at = trio.current_time() + RETRY_S
+        self._due = trio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Check every CHECK_EVERY_S, and at once when our clock was set, for ever."""
         task_status.started()
-        due_at = trio.current_time() + RETRY_S
         while True:
-            await trio.sleep(LOOK_EVERY_S)
-            now = trio.current_time()
-            stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
-            if stepped or now >= due_at:
-                aheads = await self._aheads()
-                self._judge(aheads)
-                wait_s = CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S
-                due_at = trio.current_time() + wait_s
+            self._due_at = trio.current_time() + self._wait_s
+            await self._due.wait()
+            self._due = trio.Event()
+            aheads = await self._aheads()
+            self._judge(aheads)
+            self._wait_s = CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S
+
+    def look(self) -> None:
+        """To be called once a second: if our clock was set, all we hear may be refused."""
+        now = trio.current_time()
+        stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
+        if stepped or now >= self._due_at:
+            self._due.set()
 
     async def _aheads(self) -> list[int]:
         """By how much we are ahead of each peer that told its time, now or lately."""

@@ -1,4 +1,4 @@
-"""Topology: asks our neighbours what they know of the network, each about every thirty seconds.
+"""Topology: asks our neighbours what they know of the network, each about once a minute.
 
 One query feeds four things: how far away each provider is, how many nodes there are, where others
 may be reached, and what time it is elsewhere.
@@ -23,7 +23,6 @@ from protocols.timestamps import ns_from_rfc3339
 
 KEYS = ("node_id", "network", "time", "active_providers", "peers")
 JITTER = 0.2  # of a round, either way
-LOOK_EVERY_S = 1.0
 ASKED_MAX = 8  # at a time; the others wait their turn
 # Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
 PEERS_READ_MAX = 50
@@ -58,6 +57,7 @@ class Topology:
         self._ask_at: dict[str, float] = {}  # of the connected
         self._asked: set[str] = set()  # being asked now
         self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
+        self._asking: trio.Nursery | None = None
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -104,17 +104,19 @@ class Topology:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whoever is connected, for ever."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._asking:
             task_status.started()
-            while True:
-                await trio.sleep(LOOK_EVERY_S)
-                now = trio.current_time()
-                for peer in self._mesh.peer_ids():
-                    if len(self._asked) >= ASKED_MAX:
-                        break
-                    if now >= self._ask_at.get(peer, 0) and peer not in self._asked:
-                        self._asked.add(peer)
-                        nursery.start_soon(self._ask, peer)
+            await trio.sleep_forever()
+
+    def look(self) -> None:
+        """To be called once a second: ask whose turn it is."""
+        now = trio.current_time()
+        for peer in self._mesh.peer_ids():
+            if len(self._asked) >= ASKED_MAX or self._asking is None:
+                break
+            if now >= self._ask_at.get(peer, 0) and peer not in self._asked:
+                self._asked.add(peer)
+                self._asking.start_soon(self._ask, peer)
 
     # --- inside -----------------------------------------------------------------------------
 
