@@ -1,6 +1,6 @@
 """What the nodes of a run said, each of every provider: the same account of both kinds of run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,7 @@ class Account:
     ended_at_s: float = 0.0
     _states: dict[str, dict[str, str]] = field(default_factory=dict)
     _out: set[str] = field(default_factory=set)
+    _changed: trio.Event = field(default_factory=trio.Event)
 
     def started(self, at_s: float, node: WorldNode) -> None:
         """A node is ready, and has said nothing yet in this life."""
@@ -77,6 +78,7 @@ class Account:
         self._out.discard(node.name)
         if node.is_provider and node.name not in self.providers:
             self.providers.append(node.name)
+        self._tell()
 
     def ended(self, at_s: float, node: str) -> None:
         """A node's process has ended."""
@@ -88,12 +90,14 @@ class Account:
         if states.get(provider) != state:
             states[provider] = state
             self.sightings.append(Sighting(at_s, node, provider, state))
+            self._tell()
 
     def outage(self, at_s: float, node: str, *, active: bool) -> None:
         """A node says whether there is an outage."""
         if active != (node in self._out):
             (self._out.add if active else self._out.discard)(node)
             self.outages.append(OutageTold(at_s, node, active))
+            self._tell()
 
     def price(self, observed_s: float, node: str, provider: str) -> None:
         """A node has a price of a provider, observed then."""
@@ -104,6 +108,15 @@ class Account:
         """It is over: what the scenario did."""
         self.story += story
         self.ended_at_s = at_s
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that nodes say makes a condition true."""
+        while not condition():
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     # --- how it was in the end --------------------------------------------------------------
 

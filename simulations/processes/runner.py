@@ -164,8 +164,9 @@ class _Run:
             self._tell_at(happening.at_s, f"{happening.what} {names}".rstrip())
         sightings = self._account.sightings[self._sightings_told :]
         self._sightings_told += len(sightings)
-        for provider, state in dict.fromkeys((s.provider, s.state) for s in sightings):
-            who = [s for s in sightings if (s.provider, s.state) == (provider, state)]
+        others = [s for s in sightings if s.node != s.provider]
+        for provider, state in dict.fromkeys((s.provider, s.state) for s in others):
+            who = [s for s in others if (s.provider, s.state) == (provider, state)]
             names = ", ".join(dict.fromkeys(s.node for s in who))
             self._tell_at(min(s.at_s for s in who), f"{provider} is {state}, says {names}")
         now = trio.current_time()

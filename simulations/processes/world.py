@@ -5,11 +5,13 @@ None of them outlives it, whatever happens.
 
 import os
 import random
+import shutil
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from types import MappingProxyType
 
 import trio
 
@@ -50,6 +52,7 @@ class ProcessWorld:
         *,
         seed: int,
         tell: Tell,
+        settings: Mapping[str, str],
     ) -> None:
         self.by_name: dict[str, WorldNode] = {}
         self._directory = directory
@@ -58,6 +61,7 @@ class ProcessWorld:
         self._watching = Watching(mesh, account)
         self._seed = seed
         self._tell = tell
+        self._environ = _environment(os.environ, settings)
         self._ports = random.Random()  # others on this machine may choose at the same time
         self._processes: dict[WorldNode, NodeProcess] = {}
         self._started: list[NodeProcess] = []
@@ -89,7 +93,7 @@ class ProcessWorld:
             node.name,
             self._arguments(node),
             log=log,
-            environ=_environment(os.environ),
+            environ=self._environ,
             own_session=True,
         )
         self._started.append(process)
@@ -224,10 +228,15 @@ def not_with_processes(what: str) -> str:
 
 @asynccontextmanager
 async def open_process_world(
-    account: Account, *, seed: int = 0, tell: Tell = lambda _line: None
+    account: Account,
+    *,
+    seed: int = 0,
+    tell: Tell = lambda _line: None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[ProcessWorld]:
     """A world without nodes yet; no process of it is left when it is left, and no file.
 
+    `settings` are for every node, by the keys of its configuration.
     Where it ends by an error of the nodes, their logs are kept, and the error says where.
     """
     # Only here: the library takes seconds to load.
@@ -237,7 +246,9 @@ async def open_process_world(
     is_kept = False
     try:
         async with open_client(_Unheard()) as mesh, trio.open_nursery() as nursery:
-            world = ProcessWorld(directory, nursery, mesh, account, seed=seed, tell=tell)
+            world = ProcessWorld(
+                directory, nursery, mesh, account, seed=seed, tell=tell, settings=settings
+            )
             try:
                 yield world
             finally:
@@ -250,18 +261,13 @@ async def open_process_world(
         raise
     finally:
         if not is_kept:
-            _remove(directory)
+            shutil.rmtree(directory, ignore_errors=True)
 
 
-def _remove(directory: Path) -> None:
-    import shutil
-
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user's, without the settings that are meant for the user's own node."""
-    return {name: text for name, text in environ.items() if not name.startswith(ENV_PREFIX)}
+def _environment(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """The user's, with these settings instead of those that are meant for the user's own node."""
+    kept = {name: text for name, text in environ.items() if not name.startswith(ENV_PREFIX)}
+    return kept | {f"{ENV_PREFIX}{key.upper()}": text for key, text in settings.items()}
 
 
 def _deaf(_fact: Fact) -> None:
