@@ -1,5 +1,6 @@
 """What the nodes of a run said, each of every provider: the same account of both kinds of run."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,7 +67,7 @@ class Account:
     outages: list[OutageTold] = field(default_factory=list)
     priced: dict[tuple[str, str], float] = field(default_factory=dict)
     providers: list[str] = field(default_factory=list)
-    ended_at_s: float = 0.0
+    ended_at_s: float = math.inf
     _states: dict[str, dict[str, str]] = field(default_factory=dict)
     _out: set[str] = field(default_factory=set)
     _changed: trio.Event = field(default_factory=trio.Event)
@@ -87,14 +88,14 @@ class Account:
     def saw(self, at_s: float, node: str, provider: str, state: str) -> None:
         """A node says how a provider is; what it said before is no news."""
         states = self._states.setdefault(node, {})
-        if states.get(provider) != state:
+        if self._goes_on() and states.get(provider) != state:
             states[provider] = state
             self.sightings.append(Sighting(at_s, node, provider, state))
             self._tell()
 
     def outage(self, at_s: float, node: str, *, active: bool) -> None:
         """A node says whether there is an outage."""
-        if active != (node in self._out):
+        if self._goes_on() and active != (node in self._out):
             (self._out.add if active else self._out.discard)(node)
             self.outages.append(OutageTold(at_s, node, active))
             self._tell()
@@ -105,7 +106,7 @@ class Account:
         self.priced[key] = max(observed_s, self.priced.get(key, observed_s))
 
     def end(self, story: Iterable[Happening], at_s: float) -> None:
-        """It is over: what the scenario did."""
+        """It is over, and this is what the scenario did; how nodes leave is no part of it."""
         self.story += story
         self.ended_at_s = at_s
 
@@ -113,6 +114,9 @@ class Account:
         """Wait until something that nodes say makes a condition true."""
         while not condition():
             await self._changed.wait()
+
+    def _goes_on(self) -> bool:
+        return math.isinf(self.ended_at_s)
 
     def _tell(self) -> None:
         self._changed.set()

@@ -15,10 +15,9 @@ from simulations.ground import Ground
 from simulations.links import Links
 from simulations.upstreams import Troubled
 from simulations.world import Network, World
-from simulations.world_node import Part, WorldNode
+from simulations.world_node import UPDATE_EVERY_S, Part, WorldNode
 
 ASSETS = ("BTC-USD", "ETH-USD", "EUR-USD")
-UPDATE_EVERY_S = 5.0
 CONTACTS = 3  # earlier nodes whose address a node is told: with those that dial it, about six peers
 NS_PER_S = 10**9
 
@@ -117,7 +116,7 @@ class Stage:
         self.nodes.append(node)
         self.faults.touch([node])
         addrs = tuple(contact.addr for contact in contacts)
-        part = Part(role, connect=addrs, allow=tuple(allow), make_source=make_source)
+        part = Part(role, {}, addrs, tuple(allow), make_source, update_every_s)
         return await self._ground.start_as(node, part)
 
     # --- time -------------------------------------------------------------------------------

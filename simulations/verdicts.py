@@ -19,8 +19,7 @@ class Tolerance:
     A provider that is silent may be suspected after `suspect_s` and lost after `silence_s`, and
     must be lost after `sure_s`: whoever is connected to it knows at once, and others by silence, so
     in between both are right. `leaving_s`, `return_s`: how soon a farewell and a return are known.
-    `grace_s`: for how long what was under way may still be told. `fresh_s`: the age up to which a
-    price in the end counts as delivered.
+    `fresh_s`: the age up to which a price in the end counts as delivered.
     """
 
     suspect_s: float = 9.0  # 15 of silence, less an interval and its spread
@@ -28,7 +27,6 @@ class Tolerance:
     sure_s: float = 65.0
     leaving_s: float = 3.0
     return_s: float = 15.0
-    grace_s: float = 5.0
     fresh_s: float = 25.0
 
 
@@ -72,9 +70,8 @@ class Run:
 
     def verdict(self, node: str, episode: Episode) -> Verdict | None:
         """What a node made of an episode; None if it was not there and well all the time."""
-        grace_s = self._tolerance.grace_s
         until_s = min(episode.until_s, self.account.ended_at_s)
-        if not self._is_well(node, episode.from_s - grace_s, until_s):
+        if not self._is_well(node, episode.from_s, until_s):
             return None
         if self._state_at(node, episode.node, episode.from_s) not in ("active", SUSPECT):
             return None

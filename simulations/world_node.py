@@ -17,6 +17,7 @@ from simulations.clock import VirtualClock
 from simulations.stores import FaultyStore
 from simulations.upstreams import SetPrices, Trouble
 
+UPDATE_EVERY_S = 5.0
 FACTS_MAX = 10_000  # a node's; the oldest half goes
 
 F = TypeVar("F")
@@ -32,13 +33,18 @@ MakeSource: TypeAlias = Callable[["WorldNode"], Source]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a node is to be: the same again after a restart, unless told otherwise."""
+    """What a node is to be: the same again after a restart, unless told otherwise.
+
+    `update_every_s` is how often prices move of a provider in a process of its own; a simulated one
+    reads what `make_source` makes.
+    """
 
     role: str = "consumer"
     prices: Mapping[str, str] = field(default_factory=dict)
     connect: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     make_source: MakeSource | None = None
+    update_every_s: float = UPDATE_EVERY_S
 
     def config(self) -> NodeConfig:
         """The node's configuration."""

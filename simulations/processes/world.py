@@ -23,7 +23,6 @@ from meshnode.ports import Mesh
 from simulations.account import Account
 from simulations.processes.recording import Recording
 from simulations.processes.watching import Watching
-from simulations.stage import UPDATE_EVERY_S
 from simulations.stores import FaultyStore
 from simulations.world import Network, World
 from simulations.world_node import Part, WorldNode, key_seed
@@ -198,7 +197,7 @@ class ProcessWorld:
                 self._recordings[node] = Recording(
                     self._directory / f"{node.name}.csv",
                     seed=int.from_bytes(node.seed[:4]),
-                    update_every_s=UPDATE_EVERY_S,
+                    update_every_s=node.part.update_every_s,
                 )
             arguments += ["--role", "provider", "--source", self._recordings[node].spec]
         return arguments

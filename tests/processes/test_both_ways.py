@@ -30,8 +30,8 @@ def ran_both_ways(setup: Setup, *, settle_s: float) -> BothWays:
 
 async def lose_and_return(stage: Stage) -> None:
     """A provider is killed, and is back with its disk after it was missed."""
-    await stage.grow(providers=1, over_s=0.3)
-    await stage.wait(1)
+    await stage.grow(providers=1, over_s=0.3, update_every_s=1)
+    await stage.wait(2)
     await stage.kill(stage.providers)
     await stage.wait(3)
     await stage.start(stage.providers)
@@ -40,14 +40,16 @@ async def lose_and_return(stage: Stage) -> None:
 
 def test_a_provider_is_missed_and_comes_back_both_ways() -> None:
     scenario = Scenario("loss", "one is lost and returns", lose_and_return)
-    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=6)
+    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=5)
     assert ran.agreement.disagreements == ()
     assert ran.holds
+    (one,) = ran.agreement.compared
+    assert [real.node for _, real in one.verdicts] == ["n1", "n2"]
     real = ran.real_account
     lost = {s.node for s in real.sightings if (s.provider, s.state) == ("n0", OFFLINE)}
     assert lost == {"n1", "n2"}
     assert [real.last_states(node)["n0"] for node in ("n1", "n2")] == ["active", "active"]
-    assert {told.node for told in real.outages} == {"n1", "n2"}
+    assert {told.node for told in real.outages} >= {"n1", "n2"}
     assert real.in_outage() == set()
     assert {(node, "n0") for node in ("n1", "n2")} <= set(real.priced)
 
@@ -55,7 +57,7 @@ def test_a_provider_is_missed_and_comes_back_both_ways() -> None:
 async def cut_off(stage: Stage) -> None:
     """A link is cut."""
     await stage.grow(providers=1)
-    stage.cut(*stage.nodes)
+    stage.cut(stage.nodes[0], stage.nodes[1])
 
 
 @pytest.mark.parametrize("play", [cut_off, load("skew").play, load("swarm").play])
