@@ -57,7 +57,7 @@ class Stage:
     @property
     def world(self) -> World[Network]:
         """The simulated world itself. Raises ConfigError where the nodes are processes."""
-        return self._ground.simulated("the simulated world")
+        return self._ground.simulated("simulated world")
 
     # --- who is there -----------------------------------------------------------------------
 

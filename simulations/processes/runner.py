@@ -1,9 +1,9 @@
 """One scenario both ways: simulated first, then with real processes, and do they agree?"""
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import NoReturn
 
 import trio
@@ -60,11 +60,11 @@ class ClockFromZero(trio.abc.Clock):
 
     def start_clock(self) -> None:
         """See `trio.abc.Clock`."""
-        self._zero_s = time.perf_counter()
+        self._zero_s = perf_counter()
 
     def current_time(self) -> float:
         """See `trio.abc.Clock`."""
-        return time.perf_counter() - self._zero_s
+        return perf_counter() - self._zero_s
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """See `trio.abc.Clock`."""
@@ -97,9 +97,9 @@ def run_both_ways(
     )
     simulated_account.end(outcome.story, outcome.virtual_s)
     tell(0.0, f"simulated: {outcome.virtual_s / 60:.1f} minutes in {outcome.real_s:.1f} s")
-    began_at = time.perf_counter()
+    began_at = perf_counter()
     run_on_processes(setup, real_account, tell, settle_s=settle_s)
-    real_s = time.perf_counter() - began_at
+    real_s = perf_counter() - began_at
     agreement = compare(simulated_account, real_account)
     return BothWays(setup, outcome, simulated_account, real_account, agreement, real_s)
 

@@ -1,7 +1,6 @@
 """Watching processes over the peer protocol, as any other program could."""
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import trio
 
 from meshnode.adapters.node_process import NodeProcess
+from meshnode.adapters.system import SystemClock
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import Mesh
 from meshnode.services import ask
@@ -85,5 +85,5 @@ class Watching:
 
 
 def _at_s(text: str) -> float:
-    """On trio's clock. Raises Malformed."""
-    return trio.current_time() - (time.time_ns() - ns_from_rfc3339(text)) / NS_PER_S
+    """A time of a node's on trio's clock: all have this machine's. Raises Malformed."""
+    return trio.current_time() - (SystemClock().now_ns() - ns_from_rfc3339(text)) / NS_PER_S
