@@ -4,12 +4,10 @@ None of them outlives it, whatever happens.
 """
 
 import os
-import random
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,6 +19,7 @@ from meshnode.core.facts import Fact
 from meshnode.errors import ConfigError, MeshnodeError
 from meshnode.ports import Mesh
 from simulations.account import Account
+from simulations.processes.ports import Ports
 from simulations.processes.recording import Recording
 from simulations.processes.watching import Watching
 from simulations.stores import FaultyStore
@@ -28,9 +27,6 @@ from simulations.world import Network, World
 from simulations.world_node import Part, WorldNode, key_seed
 
 LEAVES_WITHIN_S = 10.0
-# Below the ports that the system gives to whoever dials: a node's must be free when it is back.
-PORTS = range(20_000, 32_000)
-PORTS_TRIED_MAX = 100
 CAPABLE = "freeze, provider-loss and restart"
 
 Tell = Callable[[str], None]
@@ -61,7 +57,7 @@ class ProcessWorld:
         self._seed = seed
         self._tell = tell
         self._environ = _environment(os.environ, settings)
-        self._ports = random.Random()  # others on this machine may choose at the same time
+        self._ports = Ports()
         self._processes: dict[WorldNode, NodeProcess] = {}
         self._started: list[NodeProcess] = []
         self._ready: dict[WorldNode, trio.Event] = {}
@@ -74,7 +70,7 @@ class ProcessWorld:
         """A node by its name, whether it was ever started or not."""
         if name not in self.by_name:
             node = WorldNode(name, key_seed(self._seed, name), "", _deaf, FaultyStore())
-            node.place = f"/ip4/127.0.0.1/tcp/{self._free_port()}"
+            node.place = f"/ip4/127.0.0.1/tcp/{self._ports.take()}"
             home = self.data_dir(node)
             home.mkdir(mode=0o700, parents=True)
             (home / "key").touch(0o600)
@@ -201,20 +197,6 @@ class ProcessWorld:
                 )
             arguments += ["--role", "provider", "--source", self._recordings[node].spec]
         return arguments
-
-    def _free_port(self) -> int:
-        taken = {node.place for node in self.by_name.values()}
-        for _ in range(PORTS_TRIED_MAX):
-            port = self._ports.choice(PORTS)
-            with closing(socket.socket()) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            if f"/ip4/127.0.0.1/tcp/{port}" not in taken:
-                return port
-        raise MeshnodeError(f"no free port from {PORTS.start} to {PORTS.stop - 1} on 127.0.0.1")
 
 
 def not_with_processes(what: str) -> str:

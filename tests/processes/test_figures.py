@@ -45,10 +45,11 @@ class Mesh:
         return self.world.node(name)
 
     async def start(self) -> None:
-        alice, zoe = await self._start("alice", "provider"), await self._start("zoe", "provider")
-        near = [await self._start(name, "consumer", alice, zoe) for name in NEAR]
-        for name in FAR:
-            await self._start(name, "consumer", *near)
+        near = [self[name] for name in NEAR]
+        for name in LISTENERS:
+            await self._start(name, "consumer", *(node for node in near if node.name != name))
+        for name in ("alice", "zoe"):
+            await self._start(name, "provider", *near)
         with trio.fail_after(STARTS_WITHIN_S):
             await self.world.settle()
             await self.wait_all("active", of="alice")
