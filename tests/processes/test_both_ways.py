@@ -1,6 +1,5 @@
 """Scenarios on simulated nodes and on real processes: both must come to the same outcome."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from simulations.runner import Setup
 from simulations.scenario import Scenario, load
 from simulations.stage import Stage
 from simulations.verdicts import OFFLINE
-from tests.processes.harness import EXIT_S, READY_S, environment
+from tests.processes.harness import EXIT_S, READY_S, environment, processes_with
 
 
 def printed(at_s: float, line: str) -> None:
@@ -103,20 +102,6 @@ def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, number: signal.S
             runner.stderr.close()
     assert processes_with(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
-
-
-def processes_with(text: Path) -> list[int]:
-    """The processes whose command line has this in it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                command = (entry / "cmdline").read_bytes()
-            except OSError:  # it has ended meanwhile
-                continue
-            if str(text).encode() in command:
-                found.append(int(entry.name))
-    return found
 
 
 @pytest.mark.long
