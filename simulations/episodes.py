@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from simulations.account import Account
 
-KILLED, LEFT, FROZEN = "killed", "left", "frozen"
+KILLED, LEFT, FROZEN, DRY = "killed", "left", "frozen", "upstream down"
 
 _BEGINS = {"killed": KILLED, "left in order": LEFT, "frozen": FROZEN}
 _THAWED = "thawed"
+_WELL_AGAIN = "upstream well again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,18 @@ def episodes_of(account: Account) -> list[Episode]:
             ends = _thaws(account, node) if kind == FROZEN else _starts(account, node)
             until_s = min((at_s for at_s in ends if at_s > happening.at_s), default=math.inf)
             found.append(Episode(kind, node, number, happening.at_s, until_s))
+    return found
+
+
+def droughts_of(account: Account) -> list[Episode]:
+    """When which provider's upstream could not be read; the node itself was well."""
+    told = [(h.at_s, h.what, node) for h in account.story for node in h.nodes]
+    found = []
+    for number, (from_s, what, node) in enumerate(told):
+        if what == DRY:
+            ends = (at_s for at_s, after, of in told if (after, of) == (_WELL_AGAIN, node))
+            until_s = min((at_s for at_s in ends if at_s > from_s), default=account.ended_at_s)
+            found.append(Episode(DRY, node, number, from_s, until_s))
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from simulations.account import Account, Sighting
-from simulations.episodes import FROZEN, KILLED, LEFT, Episode, episodes_of
+from simulations.episodes import FROZEN, KILLED, LEFT, Episode, droughts_of, episodes_of
 
 NOTHING, SUSPECT, OFFLINE, GONE = "nothing", "suspect", "offline", "left"
 ACCUSED = frozenset({"offline", "left", "skewed"})
@@ -19,7 +19,8 @@ class Tolerance:
     A provider that is silent may be suspected after `suspect_s` and lost after `silence_s`, and
     must be lost after `sure_s`: whoever is connected to it knows at once, and others by silence, so
     in between both are right. `leaving_s`, `return_s`: how soon a farewell and a return are known.
-    `fresh_s`: the age up to which a price in the end counts as delivered.
+    `fresh_s`: the age up to which a price in the end counts as delivered. `retry_s`: how much
+    longer than an upstream was down it may take until it is tried again.
     """
 
     suspect_s: float = 9.0  # 15 of silence, less an interval and its spread
@@ -28,6 +29,7 @@ class Tolerance:
     leaving_s: float = 3.0
     return_s: float = 15.0
     fresh_s: float = 25.0
+    retry_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,18 @@ class Run:
             for (node, provider), observed_s in self.account.priced.items()
             if observed_s >= since_s and node in running and node != provider
         }
+
+    def is_dry(self, provider: str) -> bool:
+        """Whether it may not have tried its upstream again since that failed.
+
+        The pauses between attempts double: the last may be as long as all of them before.
+        """
+        retried_s = self._tolerance.retry_s
+        return any(
+            dry.node == provider
+            and self.account.ended_at_s - dry.until_s < dry.lasted_s + retried_s
+            for dry in droughts_of(self.account)
+        )
 
     def lasting_outages(self) -> list[str]:
         """Who told of an outage that lasted `sure_s` and more; once for each of them."""

@@ -4,6 +4,7 @@ Alice and zoe provide. Bob and carol are connected to both; dave, erin, frank an
 those two, and hear the providers through them. Nobody looks for more connections.
 """
 
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -102,9 +103,12 @@ def figure(name: str, seconds: Iterable[float]) -> str:
 async def test_a_killed_provider_is_lost_everywhere_and_nobody_else_is() -> None:
     near: list[float] = []
     every: list[float] = []
+    rng = random.Random(1)
     async with open_mesh() as mesh:
         begun_at = trio.current_time()
         for _ in range(3):
+            # At any point of its interval, and not always when it has just spoken.
+            await trio.sleep(rng.uniform(0, INTERVAL_S))
             killed_at = trio.current_time()
             await mesh.world.kill(mesh["alice"])
             with trio.fail_after(LOST_S):

@@ -156,6 +156,25 @@ def test_prices_that_do_not_arrive_in_the_end_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize(("down_s", "is_compared"), [(40, True), (120, False)])
+def test_prices_of_an_upstream_that_may_not_have_been_tried_again_are_not_compared(
+    down_s: float, is_compared: bool
+) -> None:
+    def dried() -> Told:
+        told = Told()
+        told.account.story += [
+            Happening(100, "upstream down", ("zoe",)),
+            Happening(100 + down_s, "upstream well again", ("zoe",)),
+        ]
+        return told
+
+    real = dried()
+    real.account.priced["bob", "zoe"] = 100
+    agreement = compare(dried().after(), real.after())
+    assert bool(agreement.disagreements) is is_compared
+    assert bool(agreement.notes) is not is_compared
+
+
 def test_who_is_missing_in_the_end_is_named() -> None:
     real = lost_and_back()
     real.account.ended(290, "bob")
