@@ -27,7 +27,6 @@ class Recording:
         self._file = file
         self._seed = seed
         self._update_every_s = max(update_every_s, LOOP_PAUSE_S)
-        self.write(Trouble())
 
     @property
     def spec(self) -> str:

@@ -137,8 +137,9 @@ class ProcessWorld:
                 await ready.wait()
 
     def source_changed(self, node: WorldNode) -> None:
-        """Write what a provider reads anew."""
-        self._recordings[node].write(node.trouble)
+        """Write what a provider reads anew; one that never ran reads it when it starts."""
+        if node in self._recordings:
+            self._recordings[node].write(node.trouble)
 
     def simulated(self, what: str) -> World[Network]:
         """Processes are no simulation. Raises ConfigError."""
@@ -195,6 +196,7 @@ class ProcessWorld:
                     seed=int.from_bytes(node.seed[:4]),
                     update_every_s=node.part.update_every_s,
                 )
+            self.source_changed(node)
             arguments += ["--role", "provider", "--source", self._recordings[node].spec]
         return arguments
 

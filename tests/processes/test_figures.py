@@ -180,6 +180,7 @@ async def test_whoever_was_frozen_accuses_nobody_when_it_wakes() -> None:
             mesh.world.thaw(mesh[name])
         await trio.sleep(6 * INTERVAL_S)
         said = [s for s in mesh.since(thawed_at) if s.node in frozen]
+        print(f"F7 said by those who woke: {len(said)} changes of a provider")
         for s in said:
             print(f"F7 {s.node} says {s.provider} is {s.state}, {s.at_s - thawed_at:.2f} s awake")
         assert mesh.accused(begun_at) == []

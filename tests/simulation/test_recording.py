@@ -19,7 +19,9 @@ Told = list[tuple[float, dict[str, Decimal]]]
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Recording:
-    return Recording(tmp_path / "alice.csv", seed=7, update_every_s=5)
+    made = Recording(tmp_path / "alice.csv", seed=7, update_every_s=5)
+    made.write(Trouble())
+    return made
 
 
 async def told_by(recording: Recording, batches: int) -> Told:
