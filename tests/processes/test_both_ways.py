@@ -1,5 +1,6 @@
 """Scenarios on simulated nodes and on real processes: both must come to the same outcome."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from meshnode.errors import ConfigError
-from simulations.processes.report import as_text
+from simulations.processes.report import as_json, as_text
 from simulations.processes.runner import BothWays, run_both_ways
 from simulations.runner import Setup
 from simulations.scenario import Scenario, load
@@ -51,6 +52,10 @@ def test_a_provider_is_missed_and_comes_back_both_ways() -> None:
     assert {told.node for told in real.outages} >= {"n1", "n2"}
     assert real.in_outage() == set()
     assert {(node, "n0") for node in ("n1", "n2")} <= set(real.priced)
+    document = json.loads(json.dumps(as_json(ran), allow_nan=False))
+    assert (document["agrees"], document["disagreements"]) == (True, [])
+    assert document["episodes"][0]["verdicts"][0]["real"]["said"] == OFFLINE
+    assert "verdict   both agree: 2 judgements" in as_text(ran)
 
 
 async def cut_off(stage: Stage) -> None:
