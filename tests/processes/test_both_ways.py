@@ -40,7 +40,7 @@ async def lose_and_return(stage: Stage) -> None:
 
 def test_a_provider_is_missed_and_comes_back_both_ways() -> None:
     scenario = Scenario("loss", "one is lost and returns", lose_and_return)
-    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=5)
+    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=4)
     assert ran.agreement.disagreements == ()
     assert ran.holds
     (one,) = ran.agreement.compared
