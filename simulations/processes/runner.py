@@ -71,10 +71,11 @@ class ClockFromZero(trio.abc.Clock):
         return deadline - self.current_time()
 
 
-class _BareWorld(World[Network]):
+class BareWorld(World[Network]):
     """A simulated world that offers no more than processes can: it finds out before they start."""
 
     def simulated(self, what: str) -> NoReturn:
+        """It is as if there was no simulation. Raises ConfigError."""
         raise ConfigError(not_with_processes(what))
 
 
@@ -93,7 +94,7 @@ def run_both_ways(
     outcome = simulate(
         replace(setup, stack="model"),
         witnesses=[AccountWitness(simulated_account)],
-        make_world=_BareWorld,
+        make_world=BareWorld,
     )
     simulated_account.end(outcome.story, outcome.virtual_s)
     tell(0.0, f"simulated: {outcome.virtual_s / 60:.1f} minutes in {outcome.real_s:.1f} s")

@@ -10,8 +10,8 @@ import pytest
 
 from meshnode.errors import ConfigError
 from simulations.processes.report import as_json, as_text
-from simulations.processes.runner import BothWays, run_both_ways
-from simulations.runner import Setup
+from simulations.processes.runner import BareWorld, BothWays, run_both_ways
+from simulations.runner import Setup, simulate
 from simulations.scenario import Scenario, load
 from simulations.stage import Stage
 from simulations.verdicts import OFFLINE
@@ -74,6 +74,14 @@ def test_what_processes_do_not_have_is_refused_before_any_starts(play: object) -
     assert isinstance(error, ConfigError)
     assert "freeze, provider-loss and restart" in str(error)
     assert lines == []
+
+
+CAPABLE = ("churn", "cold-start", "freeze", "outage", "provider-loss", "restart", "steady")
+
+
+@pytest.mark.parametrize("name", CAPABLE)
+def test_a_scenario_wants_no_more_than_processes_have(name: str) -> None:
+    assert simulate(Setup(load(name), 5, 1, 1.5), make_world=BareWorld).accepted > 0
 
 
 def leaves(error: BaseException) -> list[BaseException]:
