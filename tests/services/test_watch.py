@@ -95,14 +95,16 @@ async def test_every_change_is_told_at_once(autojump_clock: MockClock) -> None:
         assert [told["event"] for told in (one for _, one in watcher.heard)] == [
             "price",
             "provider",
+            "outage",
             "provider",
             "provider",
             "outage",
             "mode",
         ]
-        price, new, suspected, lost, outage, mode = (told for _, told in watcher.heard)
+        price, new, over, suspected, lost, outage, mode = (told for _, told in watcher.heard)
         assert price["prices"]["BTC-USD"]["price"] == "7"
         assert (new["change"], new["state"]) == ("new", "active")
+        assert over["active"] is False  # the present state told of the one since the start
         assert (suspected["change"], suspected["state"]) == ("suspected", "offline")
         assert (lost["change"], lost["cause"], lost["silent_s"]) == ("lost", "connection", 1)
         assert outage["active"] is True
