@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import trio
 
 from protocols.envelope import Envelope
-from protocols.messages import Presence, PresenceUpdate, PriceUpdate
+from protocols.ids import Topic, peer_id
 from simulations.checkers.beliefs import Belief, Beliefs
 from simulations.checkers.court import Checker, Court
 from simulations.checkers.reach import Reach
@@ -51,24 +51,31 @@ class Arrivals(Checker):
         self._reach = reach
         self._beliefs = beliefs
         self._due: list[_Due] = []
-        self._words: dict[WorldNode, tuple[int, int]] = {}  # epoch of each, and how many it said
+        # The names that others have heard of those whose second one has yet to come.
+        self._heard: dict[bytes, set[tuple[Topic, int]]] = {}
+        self._epochs: dict[bytes, int] = {}
         self._thawed_taken: dict[WorldNode, float] = {}
         self._healed_taken: float | None = None
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
-        """The second message of a life makes a provider known."""
+        """The second message of a life that anybody hears makes a provider known to all.
+
+        What it says before it has found a peer nobody can hear.
+        """
         message = envelope.message
-        if message.author != node.key or not node.is_provider:
+        author = message.author
+        if author == node.key:
+            if node.is_provider and self._epochs.get(author) != message.epoch:
+                self._epochs[author], self._heard[author] = message.epoch, set()
             return
-        match message.payload:
-            case PriceUpdate() | PresenceUpdate(state=Presence.ACTIVE):
-                epoch, said = self._words.get(node, (0, 0))
-                said = said + 1 if epoch == message.epoch else 1
-                self._words[node] = (message.epoch, said)
-                if said == RETURN_MESSAGES:
-                    self._expect([node], AFTER_SECOND_MESSAGE_S, "its second message")
-            case _:
-                pass
+        heard = self._heard.get(author)
+        if heard is None or message.epoch != self._epochs[author]:
+            return
+        heard.add((message.topic, message.seq))
+        if len(heard) == RETURN_MESSAGES:
+            del self._heard[author]
+            if (provider := self._reach.node(peer_id(author))) is not None:
+                self._expect([provider], AFTER_SECOND_MESSAGE_S, "its second message")
 
     def tick(self) -> None:
         """Take note of what ended, and look where the time is up."""

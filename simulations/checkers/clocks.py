@@ -16,7 +16,7 @@ NOTICED_WITHIN_S = 30.0
 UNNOTICED_MAX_S = 0.5
 REFUSED_FROM_S = 75.0  # behind by so much every message is too old, ahead by so much of the future
 KNOWN_FOR_S = 30.0
-WRONG_PART_MAX = 0.25  # of the nodes; where more clocks are wrong, nobody can tell which
+PEERS_MIN, PEERS_ASKED = 3, 5  # of so many a node learns the time; their median decides
 NS_PER_S = 10**9
 
 
@@ -57,16 +57,14 @@ class Clocks(Checker):
         match fact:
             case ClockDiffers():
                 self._differs.add(node)
-                if self._is_right(node) and self._most_are_right():
+                if self._is_right(node) and self._can_tell(node):
                     off_s = fact.ahead_s
                     self.violated(node.name, f"calls its clock wrong by {off_s:.1f} s: it is right")
             case ClockAgrees():
                 self._differs.discard(node)
             case ProviderSkewed(provider_id=peer_id):
                 skewed = self._reach.node(peer_id)
-                if skewed is None or not self._is_right(node) or not self._most_are_right():
-                    return
-                if self._flows(skewed):
+                if skewed is not None and self._is_right(node) and self._flows(skewed):
                     self.violated(node.name, f"calls the clock of {skewed.name} wrong")
             case _:
                 pass
@@ -87,18 +85,20 @@ class Clocks(Checker):
 
     def _look(self, wrong: _Wrong) -> None:
         node, since_s = wrong.node, trio.current_time() - wrong.since
-        if abs(_off_s(node)) < REFUSED_FROM_S or not self._most_are_right():
+        if abs(_off_s(node)) < REFUSED_FROM_S:
             return
         if self._reach.up_s(node) < since_s + KNOWN_FOR_S or self.faults.is_hampered(
             node, Kind.FROZEN, Kind.CUT
         ):
             return
-        if self._has_been_whole(since_s) and node not in self._differs:
+        if not self._has_been_whole(since_s):
+            return
+        if node not in self._differs and self._can_tell(node):
             self.violated(node.name, f"does not notice that its clock is {_off_s(node):+.0f} s off")
         for other, life in wrong.knew_it:
             if other.starts != life or self._reach.untouched_s(other) < since_s + KNOWN_FOR_S:
                 continue
-            if not self._has_been_whole(since_s) or not self._is_right(other):
+            if not self._is_right(other):
                 continue
             belief = self._beliefs.of(other, node)
             if belief is not Belief.SKEWED:
@@ -134,10 +134,12 @@ class Clocks(Checker):
             and self.faults.calm_s(node, Kind.CLOCK) > KNOWN_FOR_S
         )
 
-    def _most_are_right(self) -> bool:
-        running = self.world.running()
-        wrong = sum(abs(_off_s(node)) > UNNOTICED_MAX_S for node in running)
-        return wrong <= WRONG_PART_MAX * len(running)
+    def _can_tell(self, node: WorldNode) -> bool:
+        """Whether most of any few peers of a node that it may ask are right themselves."""
+        peers = [] if node.mesh is None else node.mesh.peers()
+        known = [other for peer in peers if (other := self._reach.node(peer.peer_id)) is not None]
+        wrong = sum(abs(_off_s(other)) > UNNOTICED_MAX_S for other in known)
+        return len(known) >= PEERS_MIN and 2 * wrong < min(len(known), PEERS_ASKED)
 
 
 def _off_s(node: WorldNode) -> float:

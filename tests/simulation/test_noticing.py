@@ -106,9 +106,12 @@ async def test_the_second_message_makes_a_provider_known(autojump_clock: MockClo
     async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
         trial.tell(bob, lost(alice))
         await trial.wait(20)
-        for seq in (1, 2):
+        for seq in (1, 2, 3):
             trial.checker.accepted(alice, said_by(alice, seq))
-            assert trial.saw == []
+        await trial.wait(6)
+        assert trial.saw == []  # nobody has heard of it
+        for seq in (2, 2, 3):
+            trial.checker.accepted(bob, said_by(alice, seq))
         await trial.wait(6)
         assert trial.saw == ["5.0 s after its second message, alice is gone here"]
 

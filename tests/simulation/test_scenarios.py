@@ -22,7 +22,14 @@ def told(outcome: Outcome) -> list[str]:
     return [str(violation) for violation in outcome.violations]
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in ("outage", "liars")])
+# These have tests of their own, here or in test_presence_scenarios.
+OTHERS = (
+    *("outage", "liars", "provider-loss", "leave", "freeze", "partition", "long-partition"),
+    *("skew", "cold-start", "newcomers", "bad-links"),
+)
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in OTHERS])
 def test_a_scenario_holds(name: str) -> None:
     outcome = ran(name)
     assert told(outcome) == []
