@@ -96,11 +96,15 @@ class ModelNetwork:
         if peer_id in self.nodes:
             self.nodes[peer_id].close()
 
+    def reset(self, one: str, other: str) -> None:
+        """The connection of two peers breaks, if there is one."""
+        if one in self.nodes:
+            self.nodes[one].drop(other)
+
     def cut_link(self, one: str, other: str) -> None:
         """Break the connection of two peers, and let dials go unanswered until it is mended."""
         self.cut.add(frozenset((one, other)))
-        if one in self.nodes:
-            self.nodes[one].drop(other)
+        self.reset(one, other)
 
     def is_cut(self, one: str, other: str) -> bool:
         """Whether a dial goes unanswered between two peers."""

@@ -56,6 +56,10 @@ class Network(Protocol):
         """A node's process ends at once: its connections are reset."""
         ...
 
+    def reset(self, one: str, other: str, /) -> None:
+        """The connection between two nodes breaks, if there is one; both may dial again."""
+        ...
+
 
 N_co = TypeVar("N_co", bound=Network, default=ModelNetwork, covariant=True)
 
