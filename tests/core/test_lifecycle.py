@@ -148,7 +148,7 @@ class LifeOfAlice(RuleBasedStateMachine):
     @rule(refused=st.booleans())
     def her_connection_breaks(self, refused: bool) -> None:
         self.now += 0.1
-        if self.state in LIVE:
+        if self.state in LIVE or self.state is UNREACHABLE:
             self.broken = True
         facts = self.bob.loses_connection(self.now)
         if refused:
