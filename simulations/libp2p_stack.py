@@ -68,6 +68,10 @@ class Libp2pNetwork:
         """Reset a node's connections at once, and refuse it any more, until it is opened anew."""
         self._memory.crash(node)
 
+    def reset(self, one: str, other: str) -> None:
+        """The connections between two nodes break, as a router that forgot them breaks them."""
+        self._memory.reset(one, other)
+
 
 def _now_ns() -> int:
     """Grows over restarts, as the wall clock does."""

@@ -30,6 +30,10 @@ class Links:
         """How long bytes take from one node to another."""
         return self._delay_s(sender, receiver)
 
+    def lengthen(self, delay_s: Delay) -> None:
+        """From now on bytes take so long."""
+        self._delay_s = delay_s
+
     def is_open(self, sender: str, receiver: str) -> bool:
         """Whether bytes travel that way now."""
         if not (self._cut or self._sides or self._frozen):

@@ -111,6 +111,12 @@ class MemoryNetwork:
         if node in self._transports:
             self._transports.pop(node).die()
 
+    def reset(self, one: str, other: str) -> None:
+        """Break the connections between two nodes, at both ends."""
+        for here, there in ((one, other), (other, one)):
+            if here in self._transports and there in self._hosts:
+                self._transports[here].reset(self._hosts[there])
+
     def pipe(self, sender: str, receiver: str) -> Pipe:
         """A way for bytes."""
         return Pipe(self.links, self._timeline, sender, receiver)
@@ -168,6 +174,12 @@ class MemoryTransport(ITransport):  # type: ignore[misc]  # the library is untyp
         self.listeners.clear()
         for connection in list(self.connections):
             connection.reset()
+
+    def reset(self, host: str) -> None:
+        """Reset the connections with one host."""
+        for connection in list(self.connections):
+            if connection.get_remote_address()[0] == host:
+                connection.reset()
 
     def create_listener(self, handler_function: Any) -> Any:
         """A listener that hands each connection to the library."""

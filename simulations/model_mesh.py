@@ -27,7 +27,7 @@ from meshnode.ports import (
 )
 from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
-from simulations.determinism import running_node
+from simulations.freezer import running_node
 from simulations.links import Links
 from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair
@@ -96,11 +96,15 @@ class ModelNetwork:
         if peer_id in self.nodes:
             self.nodes[peer_id].close()
 
+    def reset(self, one: str, other: str) -> None:
+        """The connection of two peers breaks, if there is one."""
+        if one in self.nodes:
+            self.nodes[one].drop(other)
+
     def cut_link(self, one: str, other: str) -> None:
         """Break the connection of two peers, and let dials go unanswered until it is mended."""
         self.cut.add(frozenset((one, other)))
-        if one in self.nodes:
-            self.nodes[one].drop(other)
+        self.reset(one, other)
 
     def is_cut(self, one: str, other: str) -> bool:
         """Whether a dial goes unanswered between two peers."""
@@ -215,6 +219,10 @@ class ModelMesh:
             ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
             for peer, connection in self.connections.items()
         )
+
+    def peer_ids(self) -> tuple[str, ...]:
+        """See `Mesh.peer_ids`."""
+        return tuple(self.connections)
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """See `Mesh.serve`."""

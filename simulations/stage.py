@@ -10,7 +10,7 @@ import trio
 from meshnode.adapters.sources.walk import Walk
 from meshnode.errors import ConfigError
 from meshnode.ports import Source
-from simulations.faults import Faults
+from simulations.faults import CLOCK_A_LITTLE_MAX_S, Faults, Kind
 from simulations.ground import Ground
 from simulations.links import Links
 from simulations.upstreams import Troubled
@@ -156,6 +156,7 @@ class Stage:
         self.faults.tell("killed", killed)
         self.faults.touch(killed)
         for node in killed:
+            self.faults.died(node, self._connected_to(node))
             await self._ground.kill(node)
 
     async def leave(self, nodes: Iterable[WorldNode]) -> None:
@@ -179,7 +180,7 @@ class Stage:
         """SIGSTOP: the process stands still, its connections stay."""
         frozen = [node for node in nodes if node.is_running]
         self.faults.tell("frozen", frozen)
-        self.faults.begin("frozen", frozen)
+        self.faults.begin(Kind.FROZEN, frozen)
         for node in frozen:
             self._ground.freeze(node)
 
@@ -187,57 +188,85 @@ class Stage:
         """SIGCONT."""
         thawed = list(nodes)
         self.faults.tell("thawed", thawed)
-        self.faults.end("frozen", thawed)
+        self.faults.end(Kind.FROZEN, thawed)
         for node in thawed:
             self._ground.thaw(node)
+
+    def _connected_to(self, node: WorldNode) -> list[WorldNode]:
+        """Who can know at once when a node is killed."""
+        return [
+            other
+            for other in self.nodes
+            if other.is_running and other.mesh is not None and node.peer_id in other.mesh.peer_ids()
+        ]
 
     # --- links ------------------------------------------------------------------------------
 
     def cut(self, one: WorldNode, other: WorldNode, *, one_way: bool = False) -> None:
         """Let nothing pass between two nodes, or nothing from the first to the second."""
         self.faults.tell("cut one way" if one_way else "cut", (one, other))
-        self.faults.begin("cut", (one, other))
+        self.faults.begin(Kind.CUT, (one, other))
         self._links().cut(one.peer_id, other.peer_id, one_way=one_way)
 
     def mend(self, one: WorldNode, other: WorldNode) -> None:
         """Open the link between two nodes."""
         self.faults.tell("mended", (one, other))
-        self.faults.end("cut", (one, other))
+        self.faults.end(Kind.CUT, (one, other))
         self._links().mend(one.peer_id, other.peer_id)
 
     def split(self, sides: Iterable[Iterable[WorldNode]]) -> None:
         """Partition the network."""
         parts = [list(side) for side in sides]
         self.faults.tell(f"split into {' and '.join(str(len(part)) for part in parts)} nodes")
-        self.faults.touch(self.nodes)
-        self.faults.split_sides = len(parts)
+        self.faults.touch(self.nodes, Kind.SPLIT)
+        self.faults.split(parts)
         self._links().split([[node.peer_id for node in part] for part in parts])
 
     def heal(self) -> None:
         """End the partition."""
         self.faults.tell("healed")
-        self.faults.touch(self.nodes)
-        self.faults.split_sides = 0
-        self.faults.healed_at_s = self.elapsed_s
+        self.faults.touch(self.nodes, Kind.SPLIT)
+        self.faults.heal()
         self._links().heal()
 
     def _links(self) -> Links:
         return self._ground.simulated("links that are cut").network.links
+
+    def lengthen_ways(self, from_s: float, to_s: float) -> None:
+        """Have every message take a time between these, whatever the way."""
+        self.faults.tell(f"every way takes {from_s:g} to {to_s:g} s")
+        chance = random.Random(self.rng.getrandbits(32))
+        self._links().lengthen(lambda _one, _other: chance.uniform(from_s, to_s))
+
+    async def stall(self, one: WorldNode, other: WorldNode, seconds: float) -> None:
+        """Hold what two nodes send each other for a while; that explains nothing to checkers."""
+        self._links().cut(one.peer_id, other.peer_id)
+        await self.wait(seconds)
+        self._links().mend(one.peer_id, other.peer_id)
+
+    def reset(self, one: WorldNode, other: WorldNode) -> None:
+        """Break the connection between two nodes; that explains nothing either."""
+        self.world.network.reset(one.peer_id, other.peer_id)
 
     # --- clocks, disks, upstreams -----------------------------------------------------------
 
     def set_clock(self, node: WorldNode, off_s: float) -> None:
         """Have a node's wall clock be off by so much; 0 sets it right."""
         self.faults.tell(f"clock off by {off_s:+.1f} s" if off_s else "clock right", (node,))
-        (self.faults.begin if off_s else self.faults.end)("clock", (node,))
         self._ground.simulated("clocks that are wrong")
+        for kind in (Kind.CLOCK, Kind.CLOCK_A_LITTLE):
+            if self.faults.is_hampered(node, kind):
+                self.faults.end(kind, (node,))
+        if off_s:
+            is_little = abs(off_s) <= CLOCK_A_LITTLE_MAX_S
+            self.faults.begin(Kind.CLOCK_A_LITTLE if is_little else Kind.CLOCK, (node,))
         node.clock.step_ns = round(off_s * NS_PER_S)
 
     def break_disk(self, node: WorldNode, trouble: str = "full") -> None:
         """Make a node's store `full`, `gone` or `slow`."""
         self.faults.tell(f"disk {trouble}", (node,))
-        self.faults.begin("disk", (node,))
         self._ground.simulated("disks that fail")
+        self.faults.begin(Kind.DISK, (node,))
         if trouble == "slow":
             node.store.takes_s = 2.0
         elif trouble == "gone":
@@ -248,8 +277,8 @@ class Stage:
     def mend_disk(self, node: WorldNode, *, empty: bool = False) -> None:
         """Let a node's store work again, perhaps as a new and empty file."""
         self.faults.tell("disk works again, empty" if empty else "disk works again", (node,))
-        self.faults.end("disk", (node,))
         self._ground.simulated("disks that fail")
+        self.faults.end(Kind.DISK, (node,))
         if empty:
             node.store.come_back_empty()
         else:
@@ -271,17 +300,17 @@ class Stage:
 
     def calm_down(self) -> None:
         """End every fault but the dead and the lying."""
-        if self.faults.split_sides:
+        if self.faults.sides:
             self._links().heal()
-            self.faults.split_sides = 0
+            self.faults.heal()
         for kind, nodes in self.faults.hampered.items():
             for node in sorted(nodes, key=lambda n: n.name):
                 match kind:
-                    case "frozen":
+                    case Kind.FROZEN:
                         self.thaw([node])
-                    case "clock":
+                    case Kind.CLOCK | Kind.CLOCK_A_LITTLE:
                         self.set_clock(node, 0)
-                    case "disk":
+                    case Kind.DISK:
                         self.mend_disk(node)
                     case _:
                         for other in self.nodes:
@@ -291,5 +320,5 @@ class Stage:
             if node.trouble.is_down or node.trouble.is_frozen:
                 node.trouble.is_down = node.trouble.is_frozen = False
                 self._ground.source_changed(node)
-        self.faults.touch(self.nodes)
+        self.faults.touch(self.nodes, Kind.SPLIT)
         self.faults.tell("every fault ends; the network settles")

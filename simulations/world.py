@@ -25,7 +25,7 @@ from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from simulations.clock import VirtualClock
-from simulations.determinism import Freezer, running_node
+from simulations.freezer import Freezer, running_node
 from simulations.links import Links
 from simulations.model_mesh import ModelNetwork, open_network
 from simulations.opening import Opening
@@ -54,6 +54,10 @@ class Network(Protocol):
 
     def crash(self, node: str, /) -> None:
         """A node's process ends at once: its connections are reset."""
+        ...
+
+    def reset(self, one: str, other: str, /) -> None:
+        """The connection between two nodes breaks, if there is one; both may dial again."""
         ...
 
 

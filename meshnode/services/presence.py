@@ -133,9 +133,12 @@ class Presence:
         await self._suspected.wait()
 
     async def wait_back_in_touch(self) -> None:
-        """Wait until somebody answers again after nobody did, or we run again after a pause."""
-        self._back_in_touch = trio.Event()
+        """Wait until somebody answers again after nobody did, or we run again after a pause.
+
+        One at a time; what happened since the last call counts, too.
+        """
         await self._back_in_touch.wait()
+        self._back_in_touch = trio.Event()
 
     # --- inside -----------------------------------------------------------------------------
 

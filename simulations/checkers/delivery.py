@@ -8,7 +8,7 @@ import trio
 from protocols.envelope import Envelope
 from simulations.checkers.court import Checker, Court
 from simulations.checkers.said import Said, Update
-from simulations.faults import Faults
+from simulations.faults import GRAVE, Faults
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
@@ -75,14 +75,14 @@ class Delivery(Checker):
         update, faults = expected.update, self.faults
         since_said_s = trio.current_time() - update.said_at
         window_s = since_said_s + UP_S
-        if faults.split_sides or faults.is_hampered(update.author):
+        if faults.sides or faults.is_hampered(update.author, *GRAVE):
             return
         if faults.healed_at_s is not None and update.said_at < faults.healed_at_s + CALM_S:
             return  # the sides have yet to find each other again
         if not update.author.is_running or faults.calm_s(update.author) < window_s:
             return  # who is killed while it speaks is not heard by all
         for node, life in expected.receivers:
-            if node.starts != life or not node.is_running or faults.is_hampered(node):
+            if node.starts != life or not node.is_running or faults.is_hampered(node, *GRAVE):
                 continue
             if faults.calm_s(node) < window_s:
                 continue

@@ -15,7 +15,9 @@ from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 WRITTEN_WITHIN_S = 10.0  # of its acceptance, or of the disk's recovery
-CATCHING_UP_S = 30.0  # after a start, or after a peer was asked for what it holds
+# After a start, or after a peer was asked for what it holds: what the peer told may come by gossip
+# as well, as long as that takes it (a minute), and then has to be written.
+CATCHING_UP_S = 70.0
 QUEUED_MAX = 4_096  # gossip's queue to the intake
 
 

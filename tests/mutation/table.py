@@ -8,6 +8,7 @@ from tests.mutation import (
     of_invariants,
     of_memory,
     of_node,
+    of_presence,
     of_queries,
     of_store,
     of_tracking,
@@ -27,5 +28,6 @@ MUTATIONS = (
     *of_flow.MUTATIONS,
     *of_gossip.MUTATIONS,
     *of_invariants.MUTATIONS,
+    *of_presence.MUTATIONS,
     *of_tracking.MUTATIONS,
 )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
+import pytest
 import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
@@ -26,7 +27,7 @@ from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.suspicion import Verdict
 from meshnode.errors import PublishRefused
-from meshnode.services.announce import Announcer
+from meshnode.services.announce import COMPANY_MIN, Announcer
 from meshnode.services.feed import Feed, OutageChanged, ProviderChanged, Subscription
 from meshnode.services.presence import Presence
 from meshnode.services.publish import Publisher
@@ -174,6 +175,7 @@ class Alice:
     def __init__(self, role: Role) -> None:
         self.ear = Ear()
         self.back_in_touch = trio.Event()
+        self.company = 0
         self.providers = Providers()
         self.publisher = Publisher(
             Publication(),
@@ -192,6 +194,7 @@ class Alice:
             agent="meshnode/0",
             addrs=lambda: ("/ip4/192.0.2.1/tcp/4001",),
             assets=lambda: 3,
+            company=lambda: self.company,
             wait_back_in_touch=self._wait_back_in_touch,
         )
 
@@ -280,6 +283,17 @@ async def test_a_start_is_said_again_before_the_pace_begins(autojump_clock: Mock
     async with announcing(Role.CONSUMER) as alice:
         await trio.sleep(30)
     assert [at for at, _ in alice.ear.presences()] == [0, 2, 10]
+
+
+@pytest.mark.parametrize(("role", "said"), [(Role.CONSUMER, [0, 2]), (Role.PROVIDER, [0, 2, 10])])
+async def test_a_consumer_in_company_does_not_repeat_itself(
+    autojump_clock: MockClock, role: Role, said: list[float]
+) -> None:
+    async with announcing(role) as alice:
+        await trio.sleep(1)
+        alice.company = COMPANY_MIN  # it had none at first
+        await trio.sleep(13)
+    assert [at for at, _ in alice.ear.presences()] == said
 
 
 async def test_who_is_back_in_touch_speaks_at_once_and_soon_again(

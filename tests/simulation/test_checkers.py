@@ -1,7 +1,5 @@
 """The checkers, on worlds that break what they watch."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,48 +9,16 @@ from trio.testing import MockClock
 
 from meshnode.core.facts import OutageExtended
 from meshnode.core.records import Batch
-from protocols.envelope import Envelope, seal
+from protocols.envelope import seal
 from protocols.ids import Topic
 from protocols.messages import Message, Presence, PresenceUpdate, PriceUpdate, Role
 from simulations.checkers.court import Court
-from simulations.checkers.jury import Jury
 from simulations.checkers.outages import Outages
-from simulations.clock import START_NS
 from simulations.faults import Faults
 from simulations.links import Links
-from simulations.world import World, open_world
-from simulations.world_node import WorldNode
+from simulations.world import open_world
 from tests.cast import quote
-
-NS_PER_S = 10**9
-
-
-@asynccontextmanager
-async def on_trial(links: Links | None = None) -> AsyncIterator[tuple[World, Jury]]:
-    async with open_world(links=links) as world, trio.open_nursery() as nursery:
-        jury = Jury(world, Faults())
-        world.add_witnesses(jury.witnesses())
-        nursery.start_soon(jury.watch)
-        yield world, jury
-        nursery.cancel_scope.cancel()
-
-
-def saw(jury: Jury) -> list[str]:
-    return [violation.saw for violation in jury.court.violations]
-
-
-def said_by(node: WorldNode, seq: int, *, age_s: int = 0, price: str = "100") -> Envelope:
-    """A price update of a node's, as its key signs it."""
-    now_ns = START_NS + round(trio.current_time() * NS_PER_S)
-    issued_ns = now_ns - age_s * NS_PER_S
-    payload = PriceUpdate((quote(price=price),))
-    message = Message("main", node.key, START_NS // NS_PER_S, seq, issued_ns, payload)
-    return seal(message, SigningKey(node.seed))
-
-
-def hear(jury: Jury, node: WorldNode, envelope: Envelope) -> None:
-    for witness in jury.witnesses():
-        witness.accepted(node, envelope)
+from tests.simulation.trial import hear, on_trial, said_by, saw
 
 
 async def test_a_world_in_order_is_found_in_order(autojump_clock: MockClock) -> None:

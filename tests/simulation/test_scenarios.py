@@ -22,7 +22,15 @@ def told(outcome: Outcome) -> list[str]:
     return [str(violation) for violation in outcome.violations]
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in ("outage", "liars")])
+# These have tests of their own, here or in test_presence_scenarios.
+OTHERS = (
+    *("outage", "liars", "provider-loss", "leave", "freeze", "partition", "long-partition"),
+    *("skew", "cold-start", "newcomers", "bad-links"),
+)
+LONG_ONES = ("outage", "long-partition")  # ten minutes without a provider take so long
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in OTHERS])
 def test_a_scenario_holds(name: str) -> None:
     outcome = ran(name)
     assert told(outcome) == []
@@ -69,9 +77,19 @@ def test_a_hundred_nodes_around_the_world() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(("stack", "seeds"), [("model", 200), ("libp2p", 20)])
 @pytest.mark.parametrize("name", names())
-def test_a_scenario_holds_whatever_the_seed(name: str) -> None:
+def test_a_scenario_holds_whatever_the_seed(name: str, stack: str, seeds: int) -> None:
     scenario = load(name)
-    setup = Setup(scenario, 12, 1, scenario.minutes)
-    failed = [result for result in run_seeds(setup, range(1, 201)) if not result.holds]
+    minutes = scenario.minutes if name in LONG_ONES else min(scenario.minutes, 5)
+    setup = Setup(scenario, 20, 1, minutes, stack)
+    failed = [result for result in run_seeds(setup, range(1, seeds + 1)) if not result.holds]
+    assert [(result.replay, result.violations) for result in failed] == []
+
+
+@pytest.mark.long
+def test_in_a_day_of_bad_links_nobody_is_lost() -> None:
+    """Twenty-four hours in pieces of ten minutes."""
+    setup = Setup(load("bad-links"), 20, 1, 10)
+    failed = [result for result in run_seeds(setup, range(1, 145)) if not result.holds]
     assert [(result.replay, result.violations) for result in failed] == []

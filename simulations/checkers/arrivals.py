@@ -1,0 +1,133 @@
+"""How soon it is noticed that a provider is there: new, back, thawed, or across a split."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import trio
+
+from protocols.envelope import Envelope
+from protocols.ids import Topic, peer_id
+from simulations.checkers.beliefs import Belief, Beliefs
+from simulations.checkers.court import Checker, Court
+from simulations.checkers.reach import Reach
+from simulations.faults import Faults, Kind
+from simulations.world import Network, World
+from simulations.world_node import WorldNode
+
+RETURN_MESSAGES = 2
+AFTER_SECOND_MESSAGE_S = 5.0
+AFTER_THAW_S = AFTER_HEALING_S = 10.0
+UP_S = 10.0  # who has only just started has much to learn
+
+# Of a provider that comes and goes too often it is known that it is there; it does not count yet.
+KNOWN = (Belief.ACTIVE, Belief.FLAPPING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """By `due_at`, all that can hear `provider` say that it is there, since `why` at `since`."""
+
+    due_at: float
+    since: float
+    provider: WorldNode
+    life: int
+    why: str
+
+
+class Arrivals(Checker):
+    """Looks, when the time is up, at what every node says of a provider that is well since."""
+
+    rule = "who is there is noticed in time"
+
+    def __init__(
+        self,
+        world: World[Network],
+        faults: Faults,
+        court: Court,
+        reach: Reach,
+        beliefs: Beliefs,
+    ) -> None:
+        super().__init__(world, faults, court)
+        self._reach = reach
+        self._beliefs = beliefs
+        self._due: list[_Due] = []
+        # The names that others have heard of those whose second one has yet to come.
+        self._heard: dict[bytes, set[tuple[Topic, int]]] = {}
+        self._epochs: dict[bytes, int] = {}
+        self._thawed_taken: dict[WorldNode, float] = {}
+        self._healed_taken: float | None = None
+
+    def accepted(self, node: WorldNode, envelope: Envelope) -> None:
+        """The second message of a life that anybody hears makes a provider known to all.
+
+        What it says before it has found a peer nobody can hear.
+        """
+        message = envelope.message
+        author = message.author
+        if author == node.key:
+            if node.is_provider and self._epochs.get(author) != message.epoch:
+                self._epochs[author], self._heard[author] = message.epoch, set()
+            return
+        heard = self._heard.get(author)
+        if heard is None or message.epoch != self._epochs[author]:
+            return
+        heard.add((message.topic, message.seq))
+        if len(heard) == RETURN_MESSAGES:
+            del self._heard[author]
+            if (provider := self._reach.node(peer_id(author))) is not None:
+                self._expect([provider], AFTER_SECOND_MESSAGE_S, "its second message")
+
+    def tick(self) -> None:
+        """Take note of what ended, and look where the time is up."""
+        for node, pause in self.faults.episodes(Kind.FROZEN):
+            thawed_at_s = pause.ended_at_s
+            if thawed_at_s is None or self._thawed_taken.get(node) == thawed_at_s:
+                continue
+            self._thawed_taken[node] = thawed_at_s
+            if node.is_provider:
+                self._expect([node], AFTER_THAW_S, "it thawed", thawed_at_s)
+        healed_at_s = self.faults.healed_at_s
+        if healed_at_s is not None and healed_at_s != self._healed_taken:
+            self._healed_taken = healed_at_s
+            providers = [node for node in self.world.running() if node.is_provider]
+            self._expect(providers, AFTER_HEALING_S, "the split healed", healed_at_s)
+        now = trio.current_time()
+        for due in [due for due in self._due if due.due_at <= now]:
+            self._due.remove(due)
+            self._look(due, now - due.since)
+
+    def finish(self) -> None:
+        """Nobody who has been there for half a minute is unknown to anybody."""
+        for provider in self.world.running():
+            if provider.is_provider:
+                self._look(_Due(0.0, 0.0, provider, provider.starts, "every fault ended"), 30.0)
+
+    def _expect(
+        self,
+        providers: Iterable[WorldNode],
+        within_s: float,
+        why: str,
+        since: float | None = None,
+    ) -> None:
+        since = trio.current_time() if since is None else since
+        self._due += [_Due(since + within_s, since, one, one.starts, why) for one in providers]
+
+    def _look(self, due: _Due, since_s: float) -> None:
+        provider = due.provider
+        if provider.starts != due.life or self._reach.well_s(provider) < since_s:
+            return
+        if self.faults.is_hampered(provider):
+            return
+        for node in self.world.running():
+            if (
+                node is provider
+                or self._reach.untouched_s(node) < since_s + UP_S
+                or self._reach.together_s(node, provider) < since_s
+            ):
+                continue
+            belief = self._beliefs.of(node, provider)
+            if belief not in KNOWN:
+                self.violated(
+                    node.name,
+                    f"{since_s:.1f} s after {due.why}, {provider.name} is {belief.value} here",
+                )

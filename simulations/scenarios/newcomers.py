@@ -1,0 +1,19 @@
+"""New providers and consumers join a mesh that runs, each knowing one address."""
+
+from simulations.stage import Stage
+
+NODES, MINUTES = 20, 5
+
+
+async def play(stage: Stage) -> None:
+    """One every few seconds, until there are half as many again."""
+    await stage.grow(providers=2)
+    await stage.wait_until(0.75)
+    for number in range(max(2, stage.size // 2)):
+        if stage.elapsed_s > (stage.minutes - 0.5) * 60:
+            break
+        role = "provider" if stage.rng.random() < 0.4 else "consumer"
+        contact = stage.rng.choice(stage.world.running())
+        await stage.add(f"new{number}", [contact], role=role)
+        await stage.wait(stage.rng.uniform(2, 20))
+    await stage.play_out()

@@ -1,0 +1,145 @@
+"""What is known of providers: without a rule, a run that the simulator's checkers watch fails."""
+
+from tests.mutation.mutation import Mutation
+
+ANNOUNCE = "meshnode/services/announce.py"
+CONNECTIONS = "meshnode/services/connections.py"
+DOUBTS = "meshnode/core/doubts.py"
+ISOLATION = "meshnode/core/isolation.py"
+OWN_CLOCK = "meshnode/core/own_clock.py"
+PARTITION = "meshnode/core/partition.py"
+PRESENCE = "meshnode/services/presence.py"
+PROVIDERS = "meshnode/core/providers.py"
+SKEW = "meshnode/core/skew.py"
+SUSPICION = "meshnode/core/suspicion.py"
+
+_RUNS = "tests/simulation/test_presence_scenarios.py"
+_LOSSES = (f"{_RUNS}::test_losses_are_noticed_and_nobody_else_is_accused",)
+_FAREWELLS = (f"{_RUNS}::test_farewells_are_known_at_once_and_never_suspicious",)
+_FREEZES = (f"{_RUNS}::test_who_stands_still_is_judged_by_how_long",)
+_SPLITS = (f"{_RUNS}::test_a_split_is_known_as_one_and_heals",)
+_CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
+_STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
+
+MUTATIONS = (
+    Mutation(
+        "simulated: an isolated node confirms nothing",
+        DOUBTS,
+        "if suspicion is None or self._is_isolated:",
+        "if suspicion is None:",
+        _SPLITS,
+    ),
+    Mutation(
+        "simulated: who is isolated says so",
+        PRESENCE,
+        "        if self.isolation.check(now):\n",
+        "        if False:\n",
+        _SPLITS,
+    ),
+    Mutation(
+        "simulated: while isolated, silence is not suspicious",
+        DOUBTS,
+        "if silent and isolated:",
+        "if False:",
+        _SPLITS,
+    ),
+    Mutation(
+        "simulated: a split is told from the end of all providers",
+        PARTITION,
+        "        if known < KNOWN_MIN or elapsed_s < COUNTED_AFTER_S:\n",
+        "        if True:\n",
+        _SPLITS,
+    ),
+    Mutation(
+        "simulated: while few are connected, retries are quick",
+        "meshnode/core/address_book.py",
+        "RETRY_WHILE_FEW_S = 5.0\n",
+        "RETRY_WHILE_FEW_S = 60.0\n",
+        _SPLITS,
+    ),
+    Mutation(
+        "simulated: a pause of our own re-arms the deadlines",
+        DOUBTS,
+        "self._listening_since = max(self._listening_since, now - waived_s)",
+        "pass",
+        _FREEZES,
+    ),
+    Mutation(
+        "simulated: five seconds of silence are not suspicious",
+        SUSPICION,
+        "SUSPECT_AFTER_INTERVALS = 3.0\n",
+        "SUSPECT_AFTER_INTERVALS = 1.2\n",
+        _FREEZES,
+    ),
+    Mutation(
+        "simulated: twenty seconds of silence are no loss",
+        SUSPICION,
+        "OFFLINE_IF_AGREED_INTERVALS = 6.0\n",
+        "OFFLINE_IF_AGREED_INTERVALS = 3.5\n",
+        _FREEZES,
+    ),
+    Mutation(
+        "simulated: silence ends in a loss",
+        SUSPICION,
+        "        if silent_intervals >= OFFLINE_IF_AGREED_INTERVALS and agreed:\n"
+        "            return True\n",
+        "",
+        _LOSSES,
+    ),
+    Mutation(
+        "simulated: a refused dial after a broken connection tells at once",
+        SUSPICION,
+        "        self.refused = True\n",
+        "        pass\n",
+        _LOSSES,
+    ),
+    Mutation(
+        "simulated: what is heard is a sign of life",
+        PROVIDERS,
+        "        record.said_at = max(record.said_at, said_at)\n",
+        "        pass\n",
+        _LOSSES,
+    ),
+    Mutation(
+        "simulated: two messages bring a provider back",
+        PROVIDERS,
+        "RETURN_MESSAGES = 2 ",
+        "RETURN_MESSAGES = 9 ",
+        _LOSSES,
+    ),
+    Mutation(
+        "simulated: who says that it leaves has left",
+        PROVIDERS,
+        "            if payload.state is Presence.LEAVING:\n",
+        "            if False:\n",
+        _FAREWELLS,
+    ),
+    Mutation(
+        "simulated: our own clock is compared with our peers'",
+        OWN_CLOCK,
+        "abs(ahead_ns) > DIFFERS_MAX_NS",
+        "False",
+        _CLOCKS,
+    ),
+    Mutation(
+        "simulated: who is refused for its time is called skewed",
+        SKEW,
+        "return self.last_ns - self.first_ns >= SKEW_RECHECK_NS",
+        "return False",
+        _CLOCKS,
+    ),
+    Mutation(
+        "simulated: a clock half a second off is let alone",
+        OWN_CLOCK,
+        "DIFFERS_MAX_NS = 2 * 10**9\n",
+        "DIFFERS_MAX_NS = 10**8\n",
+        _CLOCKS,
+    ),
+    Mutation(
+        "simulated: who joins asks a peer for what it holds",
+        CONNECTIONS,
+        "        self._catch_up.offer(peer)\n",
+        "",
+        _STARTS,
+    ),
+)

@@ -1,0 +1,95 @@
+"""Who is cut off, or whose clock is wrong, says so: checkers of splits and of clocks."""
+
+import pytest
+from trio.testing import MockClock
+
+from meshnode.core.facts import (
+    ClockDiffers,
+    IsolationStarted,
+    OutageExplained,
+    OutageStarted,
+    ProviderSkewed,
+)
+from simulations.checkers.clocks import Clocks
+from simulations.checkers.splits import Splits
+from tests.simulation.trial import open_trial
+
+LONG_S = 60
+CAST = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
+
+
+async def test_who_is_alone_has_to_say_so(autojump_clock: MockClock) -> None:
+    making = open_trial(Splits, *CAST, knows_beliefs=False)
+    async with making as (trial, (alice, bob, *others)):
+        await trial.wait(LONG_S)
+        trial.stage.split([[alice, *others], [bob]])
+        await trial.wait(30)
+        (saw,) = trial.saw
+        assert "is alone for 18.0 s, and does not say so" in saw or "19.0 s" in saw
+
+
+@pytest.mark.parametrize("cause", ["providers_down", "local_isolation"])
+async def test_who_is_alone_gives_that_as_the_cause(autojump_clock: MockClock, cause: str) -> None:
+    making = open_trial(Splits, *CAST, knows_beliefs=False)
+    async with making as (trial, (alice, bob, *others)):
+        await trial.wait(LONG_S)
+        trial.stage.split([[alice, *others], [bob]])
+        trial.tell(bob, IsolationStarted(15.0), OutageStarted(0, cause))
+        await trial.wait(30)
+    assert [f"gives {cause} as the cause" in saw for saw in trial.saw] == (
+        [] if cause == "local_isolation" else [True]
+    )
+
+
+@pytest.mark.parametrize("cause", ["unknown", "partition"])
+async def test_a_small_side_gives_the_split_as_the_cause(
+    autojump_clock: MockClock, cause: str
+) -> None:
+    making = open_trial(Splits, *CAST, knows_beliefs=False)
+    async with making as (trial, (alice, bob, carol, *others)):
+        await trial.wait(LONG_S)
+        trial.stage.split([[alice, *others], [bob, carol]])
+        for node in (bob, carol):
+            trial.tell(node, OutageStarted(0, "unknown"), OutageExplained(0, cause))
+        await trial.wait(120)
+    expected = "gives unknown as the cause, 105 s after the split"
+    assert trial.saw == ([] if cause == "partition" else [expected, expected])
+
+
+async def test_a_right_clock_is_not_called_wrong(autojump_clock: MockClock) -> None:
+    async with open_trial(Clocks, *CAST) as (trial, (alice, bob, *_)):
+        await trial.wait(LONG_S)
+        trial.stage.set_clock(alice, 0.5)
+        await trial.wait(LONG_S)
+        trial.tell(bob, ClockDiffers(3.0, 3), ProviderSkewed(alice.peer_id))
+        assert trial.saw == [
+            "calls its clock wrong by 3.0 s: it is right",
+            "calls the clock of alice wrong",
+        ]
+
+
+async def test_prices_have_to_flow_from_a_clock_that_is_off_by_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_trial(Clocks, *CAST) as (trial, (alice, bob, *_)):
+        await trial.wait(LONG_S)
+        trial.stage.set_clock(alice, -5.0)
+        await trial.wait(LONG_S)
+        trial.tell(alice, ClockDiffers(-5.0, 3))  # that may well be noticed
+        assert trial.saw == []
+        trial.tell(bob, ProviderSkewed(alice.peer_id))
+        assert trial.saw == ["calls the clock of alice wrong"]
+
+
+async def test_a_clock_that_is_minutes_off_has_to_be_noticed(autojump_clock: MockClock) -> None:
+    async with open_trial(Clocks, *CAST) as (trial, (alice, _, *others)):
+        await trial.wait(LONG_S)
+        trial.stage.set_clock(alice, 300.0)
+        await trial.wait(5)
+        for node in others:
+            trial.tell(node, ProviderSkewed(alice.peer_id))
+        await trial.wait(30)
+    assert trial.saw == [
+        "does not notice that its clock is +300 s off",
+        "30 s after the clock of alice was set +300 s off, it is active here",
+    ]
