@@ -20,7 +20,7 @@ TTL_INTERVALS = 12
 PRESENCE_EVERY_S = 60.0
 PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace.
+# into its pace; its prices, too, which would be due again only after a minute.
 EARLY_INTERVALS_S = (2.0, 8.0)
 
 
@@ -52,8 +52,10 @@ class Announcer:
         """Announce for ever; a provider's price updates count as announcements."""
         task_status.started()
         while True:
-            for early_s in EARLY_INTERVALS_S:
+            for number, early_s in enumerate(EARLY_INTERVALS_S):
                 await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
+                if number == 1:
+                    self._publisher.repeat()
                 await trio.sleep(early_s)
             await self._keep_pace()
 
