@@ -78,13 +78,6 @@ MUTATIONS = (
         _SPLITS,
     ),
     Mutation(
-        "simulated: while few are connected, retries are quick",
-        "meshnode/core/address_book.py",
-        "RETRY_WHILE_FEW_S = 5.0\n",
-        "RETRY_WHILE_FEW_S = 60.0\n",
-        _SPLITS,
-    ),
-    Mutation(
         "simulated: a pause of our own re-arms the deadlines",
         DOUBTS,
         "self._listening_since = max(self._listening_since, now - waived_s)",
@@ -106,11 +99,10 @@ MUTATIONS = (
         _FREEZES,
     ),
     Mutation(
-        "simulated: silence ends in a loss",
+        "simulated: one that agrees hastens a loss",
         SUSPICION,
-        "        if silent_intervals >= OFFLINE_IF_AGREED_INTERVALS and agreed:\n"
-        "            return True\n",
-        "",
+        "        agreed = _any(self.verdicts, Verdict.GONE)\n",
+        "        agreed = False\n",
         _LOSSES,
     ),
     Mutation(
