@@ -27,6 +27,7 @@ from meshnode.platform import Home, Platform, real_platform
 from meshnode.ports import Mesh, Observer, Service, Store, TaskStatus
 from meshnode.services.announce import Announcer
 from meshnode.services.answer import Answer
+from meshnode.services.beat import Beat
 from meshnode.services.catchup import CatchUp
 from meshnode.services.clock_check import ClockCheck, JudgingClock
 from meshnode.services.connections import Connections
@@ -55,6 +56,9 @@ from protocols.messages import Name, Role
 
 SHUTDOWN_S = 10.0  # from the signal to the exit
 LEAVE_S = 2.0  # of it: for saying so to the peers
+# Of that: who is connected to us may hear it from others only, and is not to see the connection
+# break before.
+FAREWELL_S = 0.5
 DRAIN_S = 4.0  # of it: for the last commit
 
 
@@ -187,7 +191,14 @@ class _Node:
             own_id=mesh.peer_id,
         )
         topology = Topology(
-            mesh, addresses, presence, rng, network=config.network, seeds=config.connect
+            mesh,
+            addresses,
+            presence,
+            self.own_clock,
+            wall_clock,
+            rng,
+            network=config.network,
+            seeds=config.connect,
         )
         intake = Intake(
             mesh.gossip, self.book, self.outbox, self.feed, presence, remember, wall_clock
@@ -236,6 +247,7 @@ class _Node:
             agent=AGENT,
             addrs=lambda: tuple(addr.partition("/p2p/")[0] for addr in mesh.addrs()),
             assets=lambda: publisher.assets,
+            company=lambda: len(mesh.peer_ids()),
             wait_back_in_touch=presence.wait_back_in_touch,
         )
 
@@ -263,13 +275,14 @@ class _Node:
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)
         watch = Watch(self.feed, status, self.book, presence, limiter, observer, wall_clock)
         monitor = Monitor(presence, status, self.feed, self.admission.evidence, observer)
+        beat = Beat((monitor.look, remember.keep, topology.look, clock_check.look), presence.paused)
         mesh.serve(STATUS_PROTOCOL, answer.status)
         mesh.serve(PRICES_PROTOCOL, answer.prices)
         mesh.serve(WATCH_PROTOCOL, watch.serve)
         async with trio.open_nursery() as drain:
             await drain.start(persist.run)
             async with trio.open_nursery() as work:
-                before_peers: tuple[Service, ...] = (intake, catch_up, monitor, remember)
+                before_peers: tuple[Service, ...] = (intake, catch_up, beat)
                 for service in before_peers:
                     await work.start(service.run)
                 await mesh.listen()
@@ -294,6 +307,7 @@ class _Node:
                 with trio.move_on_after(LEAVE_S):
                     await announcer.leave()
                     await mesh.gossip.flush()
+                    await trio.sleep(FAREWELL_S)
                 work.cancel_scope.cancel()
             remember.keep(everything=True)
             drain.cancel_scope.cancel()

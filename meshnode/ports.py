@@ -144,6 +144,10 @@ class Mesh(Protocol):
         """The peers connected now."""
         ...
 
+    def peer_ids(self) -> tuple[str, ...]:
+        """Their ids alone, in the same order: cheap enough to be asked for all the time."""
+        ...
+
     def refused(self) -> Mapping[str, int]:
         """How often each guard against hostile peers refused something, by the guard's name."""
         ...

@@ -28,6 +28,7 @@ from protocols.records import (
     array_of,
     asset,
     boolean,
+    check_size,
     decimal,
     one_of,
     optional,
@@ -196,6 +197,7 @@ def reply_from_bytes(kind: type[Reply], raw: bytes) -> Reply | ErrorReply:
 
     Raises Malformed, and nothing else.
     """
-    if "error" in unpack_map(raw, PRICES_PAGE_BYTES_MAX):
-        return ErrorReply.from_bytes(raw)
-    return kind.from_bytes(raw)
+    tree = unpack_map(raw, PRICES_PAGE_BYTES_MAX)
+    came: type[Reply] | type[ErrorReply] = ErrorReply if "error" in tree else kind
+    check_size(raw, came.bytes_max)
+    return came.from_map(tree, came.__name__)

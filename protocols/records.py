@@ -22,6 +22,7 @@ FREE_TEXT_BYTES_MAX = 256
 _STR_BYTES_MAX = 1024
 _DEPTH_MAX = 5
 _INT64_MIN = -(2**63)
+_LEAVES = frozenset((str, int, bool))
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
@@ -40,7 +41,10 @@ class Record:
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():
-            object.__setattr__(self, name, check(getattr(self, name), name))
+            value = getattr(self, name)
+            checked = check(value, name)
+            if checked is not value:
+                object.__setattr__(self, name, checked)
 
     def to_map(self) -> dict[str, Any]:
         """The record in dicts, lists and leaves, as on the wire and ready for JSON."""
@@ -79,29 +83,35 @@ class Frame(Record):
 def pack_map(tree: dict[str, Any], bytes_max: int) -> bytes:
     """A plain map as one frame. Raises Malformed over the limit."""
     raw = pack(tree)
-    if len(raw) > bytes_max:
-        raise Malformed(f"{len(raw)} bytes; at most {bytes_max} are allowed")
+    check_size(raw, bytes_max)
     return raw
 
 
 def unpack_map(raw: bytes, bytes_max: int) -> dict[Any, Any]:
     """The map in a frame, its values not yet checked. Raises Malformed."""
-    if len(raw) > bytes_max:
-        raise Malformed(f"{len(raw)} bytes; at most {bytes_max} are allowed")
+    check_size(raw, bytes_max)
     tree = unpack(raw, "frame", str_bytes_max=_STR_BYTES_MAX)
     if type(tree) is not dict:
         raise Malformed("frame: not a map")
     return tree
 
 
+def check_size(raw: bytes, bytes_max: int) -> None:
+    """Raises Malformed for a frame over the limit."""
+    if len(raw) > bytes_max:
+        raise Malformed(f"{len(raw)} bytes; at most {bytes_max} are allowed")
+
+
 def plain(value: Any) -> Any:
     """A checked value in dicts, lists and leaves."""
+    if value is None or type(value) in _LEAVES:
+        return value
     if isinstance(value, Record):
         return value.to_map()
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
     return value
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from protocols.errors import Malformed
 from protocols.fields import integer, text
@@ -38,6 +38,7 @@ from protocols.records import (
 
 _KEYS_MAX = 64
 _TRUNCATED = "truncated"
+_TRUNCATED_BYTES = len(pack({_TRUNCATED: []}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,8 @@ class StatusReply:
 
     values: Mapping[str, Any]
 
+    bytes_max: ClassVar[int] = STATUS_REPLY_BYTES_MAX
+
     def __post_init__(self) -> None:
         checked = {}
         for key, value in self.values.items():
@@ -186,12 +189,21 @@ class StatusReply:
 
     def to_bytes(self) -> bytes:
         """The reply in msgpack, `fitted` to its limit."""
-        return pack_map(self.fitted().to_map(), STATUS_REPLY_BYTES_MAX)
+        # Most are far from it: they are packed once.
+        raw = pack(self.to_map())
+        if len(raw) <= self.bytes_max - _TRUNCATED_BYTES:
+            return raw
+        return pack_map(self.fitted().to_map(), self.bytes_max)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """The reply in a frame. Raises Malformed, and nothing else."""
-        return cls(unpack_map(raw, STATUS_REPLY_BYTES_MAX))
+        return cls.from_map(unpack_map(raw, cls.bytes_max), cls.__name__)
+
+    @classmethod
+    def from_map(cls, value: dict[Any, Any], _what: str) -> Self:
+        """The reply in a decoded map. Raises Malformed."""
+        return cls(value)
 
     def fitted(self, bytes_max: int = STATUS_REPLY_BYTES_MAX) -> Self:
         """The reply in at most so many bytes: the longest lists lose their ends first.

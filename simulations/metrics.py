@@ -159,9 +159,9 @@ def shortest_paths(
         if here in found or mesh is None:
             continue
         found[here] = at_s
-        for peer in mesh.peers():
-            if peer.peer_id not in found:
-                heapq.heappush(heap, (at_s + base_delay_s(here, peer.peer_id), peer.peer_id))
+        for peer in mesh.peer_ids():
+            if peer not in found:
+                heapq.heappush(heap, (at_s + base_delay_s(here, peer), peer))
     return found
 
 

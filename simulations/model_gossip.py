@@ -15,7 +15,7 @@ from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge
 from protocols.ids import Topic
 from simulations.model_wire import Connection
-from simulations.timeline import SLOT_S
+from simulations.virtual_time import SLOT_S
 
 if TYPE_CHECKING:
     from simulations.model_mesh import ModelMesh, ModelNetwork

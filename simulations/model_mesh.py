@@ -27,7 +27,7 @@ from meshnode.ports import (
 )
 from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
-from simulations.determinism import running_node
+from simulations.freezer import running_node
 from simulations.links import Links
 from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair
@@ -219,6 +219,10 @@ class ModelMesh:
             ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
             for peer, connection in self.connections.items()
         )
+
+    def peer_ids(self) -> tuple[str, ...]:
+        """See `Mesh.peer_ids`."""
+        return tuple(self.connections)
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """See `Mesh.serve`."""

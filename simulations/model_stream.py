@@ -39,7 +39,7 @@ class _Pipe:
 
     async def put(self, data: bytes) -> bool:
         """Whether all of it went in, before the pipe broke or was closed."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         rest = memoryview(data)
         while rest and not (self._refused or self._closed):
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
@@ -53,7 +53,7 @@ class _Pipe:
 
     async def get(self, max_bytes: int) -> bytes:
         """What is there, at most so much; nothing once the pipe has ended or broken."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not (self._buffer or self._ended or self.is_broken):
             await self._changed.park()
         data = bytes(self._buffer[:max_bytes])
@@ -129,7 +129,7 @@ class ModelStream:
 
     async def close(self) -> None:
         """See `Stream.close`."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._outbound.close()
 
     async def reset(self) -> None:

@@ -2,8 +2,9 @@
 
 import random
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter, process_time
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ from simulations.scenario import Scenario
 from simulations.stacks import STACKS, OpenNetwork
 from simulations.stage import Stage
 from simulations.trace_witness import TraceWitness
+from simulations.witness import Witness
 from simulations.world import Network, World
 
 SETTLE_S = 45.0  # from the end of the last fault to the checks: 30 s, and what is under way then
@@ -90,19 +92,35 @@ class Outcome:
         return not self.violations
 
 
-def simulate(setup: Setup, tell: Tell = lambda _progress: None) -> Outcome:
-    """Run it in virtual time; raises what the nodes raise: a node that fails ends the run."""
-    open_network = STACKS[setup.stack]()
-    return determinism.run(_simulate, open_network, setup, tell, seed=setup.seed)
+def simulate(
+    setup: Setup,
+    tell: Tell = lambda _progress: None,
+    *,
+    witnesses: Sequence[Witness] = (),
+    make_world: type[World[Network]] = World,
+) -> Outcome:
+    """Run it in virtual time; raises what the nodes raise: a node that fails ends the run.
+
+    `witnesses` look on besides those of every run.
+    """
+    run = partial(_simulate, witnesses=witnesses, make_world=make_world)
+    return determinism.run(run, STACKS[setup.stack](), setup, tell, seed=setup.seed)
 
 
-async def _simulate(open_network: OpenNetwork, setup: Setup, tell: Tell) -> Outcome:
+async def _simulate(
+    open_network: OpenNetwork,
+    setup: Setup,
+    tell: Tell,
+    *,
+    witnesses: Sequence[Witness],
+    make_world: type[World[Network]],
+) -> Outcome:
     places = WorldMap(setup.seed)
     links = Links(places.delay_s)
     async with open_network(links, setup.seed) as network, trio.open_nursery() as nursery:
-        world = World(network, nursery, seed=setup.seed)
+        world = make_world(network, nursery, seed=setup.seed)
         try:
-            outcome = await _Run(setup, tell, world, places).play()
+            outcome = await _Run(setup, tell, world, places, witnesses).play()
         finally:
             world.thaw_all()
             nursery.cancel_scope.cancel()
@@ -110,7 +128,14 @@ async def _simulate(open_network: OpenNetwork, setup: Setup, tell: Tell) -> Outc
 
 
 class _Run:
-    def __init__(self, setup: Setup, tell: Tell, world: World[Network], places: WorldMap) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        tell: Tell,
+        world: World[Network],
+        places: WorldMap,
+        witnesses: Sequence[Witness],
+    ) -> None:
         self._setup = setup
         self._tell = tell
         self._world = world
@@ -120,7 +145,7 @@ class _Run:
         self._metrics.watch(world, places.base_delay_s)
         self._trace = TraceWitness()
         self._real_at, self._cpu_at = perf_counter(), process_time()
-        world.add_witnesses((self._metrics, self._trace, *self._jury.witnesses()))
+        world.add_witnesses((self._metrics, self._trace, *self._jury.witnesses(), *witnesses))
 
     async def play(self) -> Outcome:
         setup, court = self._setup, self._jury.court

@@ -11,12 +11,13 @@ from meshnode.adapters.sources.walk import Walk
 from meshnode.errors import ConfigError
 from meshnode.ports import Source
 from simulations.faults import CLOCK_A_LITTLE_MAX_S, Faults, Kind
+from simulations.ground import Ground
+from simulations.links import Links
 from simulations.upstreams import Troubled
 from simulations.world import Network, World
-from simulations.world_node import Part, WorldNode
+from simulations.world_node import UPDATE_EVERY_S, Part, WorldNode
 
 ASSETS = ("BTC-USD", "ETH-USD", "EUR-USD")
-UPDATE_EVERY_S = 5.0
 CONTACTS = 3  # earlier nodes whose address a node is told: with those that dial it, about six peers
 NS_PER_S = 10**9
 
@@ -38,20 +39,25 @@ class Stage:
 
     def __init__(
         self,
-        world: World[Network],
+        ground: Ground,
         faults: Faults,
         rng: random.Random,
         *,
         size: int,
         minutes: float,
     ) -> None:
-        self.world = world
         self.faults = faults
         self.rng = rng
         self.size = size
         self.minutes = minutes
         self.nodes: list[WorldNode] = []
-        self.upstreams: dict[WorldNode, Troubled] = {}
+        self._ground = ground
+        self._loading_s = 0.0
+
+    @property
+    def world(self) -> World[Network]:
+        """The simulated world itself. Raises ConfigError where the nodes are processes."""
+        return self._ground.simulated("simulated world")
 
     # --- who is there -----------------------------------------------------------------------
 
@@ -67,7 +73,7 @@ class Stage:
 
     def node(self, name: str) -> WorldNode:
         """A node by its name."""
-        return self.world.node(name)
+        return self._ground.node(name)
 
     def some(self, nodes: Iterable[WorldNode], share: float) -> list[WorldNode]:
         """So many of these, at least one, by chance."""
@@ -104,38 +110,43 @@ class Stage:
 
         def make_source(node: WorldNode) -> Source:
             walk = Walk("walk", ASSETS, node.clock, random.Random(seed), interval_s=update_every_s)
-            before = self.upstreams.get(node)
-            upstream = self.upstreams[node] = Troubled(walk)
-            if before is not None:
-                upstream.is_down, upstream.is_frozen = before.is_down, before.is_frozen
-                upstream.factor = before.factor
-            return upstream
+            return Troubled(walk, node.trouble)
 
-        node = self.world.node(name)
+        node = self._ground.node(name)
         self.nodes.append(node)
         self.faults.touch([node])
         addrs = tuple(contact.addr for contact in contacts)
-        part = Part(role, connect=addrs, allow=tuple(allow), make_source=make_source)
-        return await self.world.start_as(node, part)
+        part = Part(role, {}, addrs, tuple(allow), make_source, update_every_s)
+        return await self._ground.start_as(node, part)
 
     # --- time -------------------------------------------------------------------------------
 
     @property
     def elapsed_s(self) -> float:
-        """How long the scenario has been played, in virtual seconds."""
-        return trio.current_time()
+        """How long the scenario has been played, in seconds of trio's clock.
+
+        The time in which processes load does not count: a simulated node is there at once.
+        """
+        return trio.current_time() - self._loading_s
 
     async def wait(self, seconds: float) -> None:
-        """Let virtual time pass."""
+        """Let time pass, virtual or real, from when everybody who was started is ready."""
+        await self._settle()
         await trio.sleep(seconds)
 
     async def wait_until(self, minute: float) -> None:
         """Let it pass until so many minutes after the beginning; not at all if that is over."""
-        await trio.sleep_until(max(trio.current_time(), minute * 60))
+        await self._settle()
+        await trio.sleep_until(max(trio.current_time(), minute * 60 + self._loading_s))
 
     async def play_out(self) -> None:
         """Let the scenario's time pass to its end."""
         await self.wait_until(self.minutes)
+
+    async def _settle(self) -> None:
+        began_at = trio.current_time()
+        await self._ground.settle()
+        self._loading_s += trio.current_time() - began_at
 
     # --- processes --------------------------------------------------------------------------
 
@@ -146,7 +157,7 @@ class Stage:
         self.faults.touch(killed)
         for node in killed:
             self.faults.died(node, self._connected_to(node))
-            await self.world.kill(node)
+            await self._ground.kill(node)
 
     async def leave(self, nodes: Iterable[WorldNode]) -> None:
         """SIGTERM, and wait for the end; all at once."""
@@ -155,14 +166,14 @@ class Stage:
         self.faults.touch(left)
         async with trio.open_nursery() as nursery:
             for node in left:
-                nursery.start_soon(self.world.stop, node)
+                nursery.start_soon(self._ground.stop, node)
 
     async def start(self, nodes: Iterable[WorldNode]) -> None:
         """Start again what does not run, with its disk."""
         started = [node for node in nodes if not node.is_running]
         self.faults.tell("started", started)
         for node in started:
-            await self.world.start_as(node)
+            await self._ground.start_as(node)
         self.faults.touch(started)
 
     def freeze(self, nodes: Iterable[WorldNode]) -> None:
@@ -171,7 +182,7 @@ class Stage:
         self.faults.tell("frozen", frozen)
         self.faults.begin(Kind.FROZEN, frozen)
         for node in frozen:
-            self.world.freeze(node)
+            self._ground.freeze(node)
 
     def thaw(self, nodes: Iterable[WorldNode]) -> None:
         """SIGCONT."""
@@ -179,15 +190,14 @@ class Stage:
         self.faults.tell("thawed", thawed)
         self.faults.end(Kind.FROZEN, thawed)
         for node in thawed:
-            self.world.thaw(node)
+            self._ground.thaw(node)
 
     def _connected_to(self, node: WorldNode) -> list[WorldNode]:
         """Who can know at once when a node is killed."""
         return [
             other
-            for other in self.world.running()
-            if other.mesh is not None
-            and any(peer.peer_id == node.peer_id for peer in other.mesh.peers())
+            for other in self.nodes
+            if other.is_running and other.mesh is not None and node.peer_id in other.mesh.peer_ids()
         ]
 
     # --- links ------------------------------------------------------------------------------
@@ -196,13 +206,13 @@ class Stage:
         """Let nothing pass between two nodes, or nothing from the first to the second."""
         self.faults.tell("cut one way" if one_way else "cut", (one, other))
         self.faults.begin(Kind.CUT, (one, other))
-        self.world.network.links.cut(one.peer_id, other.peer_id, one_way=one_way)
+        self._links().cut(one.peer_id, other.peer_id, one_way=one_way)
 
     def mend(self, one: WorldNode, other: WorldNode) -> None:
         """Open the link between two nodes."""
         self.faults.tell("mended", (one, other))
         self.faults.end(Kind.CUT, (one, other))
-        self.world.network.links.mend(one.peer_id, other.peer_id)
+        self._links().mend(one.peer_id, other.peer_id)
 
     def split(self, sides: Iterable[Iterable[WorldNode]]) -> None:
         """Partition the network."""
@@ -210,26 +220,29 @@ class Stage:
         self.faults.tell(f"split into {' and '.join(str(len(part)) for part in parts)} nodes")
         self.faults.touch(self.nodes, Kind.SPLIT)
         self.faults.split(parts)
-        self.world.network.links.split([[node.peer_id for node in part] for part in parts])
+        self._links().split([[node.peer_id for node in part] for part in parts])
 
     def heal(self) -> None:
         """End the partition."""
         self.faults.tell("healed")
         self.faults.touch(self.nodes, Kind.SPLIT)
         self.faults.heal()
-        self.world.network.links.heal()
+        self._links().heal()
+
+    def _links(self) -> Links:
+        return self._ground.simulated("links that are cut").network.links
 
     def lengthen_ways(self, from_s: float, to_s: float) -> None:
         """Have every message take a time between these, whatever the way."""
         self.faults.tell(f"every way takes {from_s:g} to {to_s:g} s")
         chance = random.Random(self.rng.getrandbits(32))
-        self.world.network.links.lengthen(lambda _one, _other: chance.uniform(from_s, to_s))
+        self._links().lengthen(lambda _one, _other: chance.uniform(from_s, to_s))
 
     async def stall(self, one: WorldNode, other: WorldNode, seconds: float) -> None:
         """Hold what two nodes send each other for a while; that explains nothing to checkers."""
-        self.world.network.links.cut(one.peer_id, other.peer_id)
+        self._links().cut(one.peer_id, other.peer_id)
         await self.wait(seconds)
-        self.world.network.links.mend(one.peer_id, other.peer_id)
+        self._links().mend(one.peer_id, other.peer_id)
 
     def reset(self, one: WorldNode, other: WorldNode) -> None:
         """Break the connection between two nodes; that explains nothing either."""
@@ -240,6 +253,7 @@ class Stage:
     def set_clock(self, node: WorldNode, off_s: float) -> None:
         """Have a node's wall clock be off by so much; 0 sets it right."""
         self.faults.tell(f"clock off by {off_s:+.1f} s" if off_s else "clock right", (node,))
+        self._ground.simulated("clocks that are wrong")
         for kind in (Kind.CLOCK, Kind.CLOCK_A_LITTLE):
             if self.faults.is_hampered(node, kind):
                 self.faults.end(kind, (node,))
@@ -251,6 +265,7 @@ class Stage:
     def break_disk(self, node: WorldNode, trouble: str = "full") -> None:
         """Make a node's store `full`, `gone` or `slow`."""
         self.faults.tell(f"disk {trouble}", (node,))
+        self._ground.simulated("disks that fail")
         self.faults.begin(Kind.DISK, (node,))
         if trouble == "slow":
             node.store.takes_s = 2.0
@@ -262,6 +277,7 @@ class Stage:
     def mend_disk(self, node: WorldNode, *, empty: bool = False) -> None:
         """Let a node's store work again, perhaps as a new and empty file."""
         self.faults.tell("disk works again, empty" if empty else "disk works again", (node,))
+        self._ground.simulated("disks that fail")
         self.faults.end(Kind.DISK, (node,))
         if empty:
             node.store.come_back_empty()
@@ -272,18 +288,21 @@ class Stage:
         """Have a provider tell prices times a factor; once a liar, always one."""
         self.faults.tell(f"prices times {factor}", (node,))
         self.faults.liars.add(node)
-        self.upstreams[node].factor = factor
+        node.trouble.factor = factor
+        self._ground.source_changed(node)
 
     def trouble_source(self, node: WorldNode, *, down: bool = False, frozen: bool = False) -> None:
         """Have a provider's upstream fail, or tell the same for ever; neither ends both."""
         told = "down" if down else "frozen" if frozen else "well again"
         self.faults.tell(f"upstream {told}", (node,))
-        self.upstreams[node].is_down, self.upstreams[node].is_frozen = down, frozen
+        node.trouble.is_down, node.trouble.is_frozen = down, frozen
+        self._ground.source_changed(node)
 
     def calm_down(self) -> None:
         """End every fault but the dead and the lying."""
-        self.world.network.links.heal()
-        self.faults.heal()
+        if self.faults.sides:
+            self._links().heal()
+            self.faults.heal()
         for kind, nodes in self.faults.hampered.items():
             for node in sorted(nodes, key=lambda n: n.name):
                 match kind:
@@ -295,9 +314,11 @@ class Stage:
                         self.mend_disk(node)
                     case _:
                         for other in self.nodes:
-                            self.world.network.links.mend(node.peer_id, other.peer_id)
+                            self._links().mend(node.peer_id, other.peer_id)
             self.faults.end(kind, list(nodes))
-        for upstream in self.upstreams.values():
-            upstream.is_down = upstream.is_frozen = False
+        for node in self.providers:
+            if node.trouble.is_down or node.trouble.is_frozen:
+                node.trouble.is_down = node.trouble.is_frozen = False
+                self._ground.source_changed(node)
         self.faults.touch(self.nodes, Kind.SPLIT)
         self.faults.tell("every fault ends; the network settles")

@@ -9,13 +9,9 @@ import outcome
 import trio
 
 from meshnode.ports import TaskStatus
-from simulations import determinism
+from simulations.virtual_time import agendas, end_of_slot
 
 Call: TypeAlias = tuple[Callable[..., None], tuple[Any, ...]]
-
-# What falls into one of these slots happens at its end, together: it saves most of the waking up,
-# and is far below what any link takes.
-SLOT_S = 0.0005
 
 
 class Timeline:
@@ -29,7 +25,7 @@ class Timeline:
 
     def call_at(self, at: float, function: Callable[..., None], *args: Any) -> None:
         """Call a function at a time of trio's clock, at most a slot late."""
-        due = math.ceil(at / SLOT_S) * SLOT_S
+        due = end_of_slot(at)
         calls = self._calls.get(due)
         if calls is not None:
             calls.append((function, args))
@@ -57,7 +53,7 @@ class Timeline:
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out what is due, for ever."""
         task_status.started()
-        jumping = determinism.agendas.get(None)
+        jumping = agendas.get(None)
         if jumping is None:
             await self._wake_up_each_time()
             return

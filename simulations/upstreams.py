@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import trio
@@ -46,19 +46,26 @@ class SetPrices:
         raise SourceUnavailable(f"{self.name}: told to fail")
 
 
-class Troubled:
-    """A source with troubles on command, around another that has none.
+@dataclass
+class Trouble:
+    """What is the matter with an upstream.
 
     `is_down`: it can't be read. `is_frozen`: it goes on telling what it told before. `factor`
     multiplies every price, which makes an outlier or a liar of it.
     """
 
-    def __init__(self, source: Source) -> None:
+    is_down: bool = False
+    is_frozen: bool = False
+    factor: Decimal = Decimal(1)
+
+
+class Troubled:
+    """A source with troubles on command, around another that has none."""
+
+    def __init__(self, source: Source, trouble: Trouble) -> None:
         self._source = source
+        self._trouble = trouble
         self._last: Sequence[Observation] = ()
-        self.is_down = False
-        self.is_frozen = False
-        self.factor = Decimal(1)
 
     @property
     def name(self) -> str:
@@ -74,10 +81,11 @@ class Troubled:
         async with self._source.open() as batches:
             async for batch in batches:
                 self._check()
-                if not self.is_frozen:
-                    self._last = [replace(o, price=o.price * self.factor) for o in batch]
+                if not self._trouble.is_frozen:
+                    factor = self._trouble.factor
+                    self._last = [replace(o, price=o.price * factor) for o in batch]
                 yield self._last
 
     def _check(self) -> None:
-        if self.is_down:
+        if self._trouble.is_down:
             raise SourceUnavailable(f"{self.name}: told to fail")

@@ -7,12 +7,11 @@
 Everything happens in trio's time, so under an autojump clock minutes pass in milliseconds.
 """
 
-import hashlib
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Generic, Protocol
+from typing import Generic, Protocol, Self
 
 import trio
 from typing_extensions import TypeVar
@@ -26,13 +25,13 @@ from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
 from protocols.envelope import Envelope
 from protocols.ids import Topic
 from simulations.clock import VirtualClock
-from simulations.determinism import Freezer, running_node
+from simulations.freezer import Freezer, running_node
 from simulations.links import Links
 from simulations.model_mesh import ModelNetwork, open_network
 from simulations.opening import Opening
 from simulations.stores import FaultyStore
 from simulations.witness import Witness
-from simulations.world_node import MakeSource, Part, WorldNode
+from simulations.world_node import MakeSource, Part, WorldNode, key_seed
 
 
 class Network(Protocol):
@@ -93,8 +92,7 @@ class World(Generic[N_co]):
     def node(self, name: str) -> WorldNode:
         """A node by its name, whether it was ever started or not."""
         if name not in self.by_name:
-            seed = hashlib.sha256(f"{self._seed} {name}".encode()).digest()
-            node = WorldNode(name, seed, "", _deaf, FaultyStore())
+            node = WorldNode(name, key_seed(self._seed, name), "", _deaf, FaultyStore())
             node.place = self.network.addr_of(node.peer_id)
             node.observe = partial(self._observed, node)
             node.store = FaultyStore(partial(self._committed, node))
@@ -148,6 +146,17 @@ class World(Generic[N_co]):
         """Let every node go on: nothing ends while it is frozen."""
         for node in self.by_name.values():
             self.thaw(node)
+
+    async def settle(self) -> None:
+        """Nothing to wait for: whoever was started is ready."""
+
+    def source_changed(self, node: WorldNode) -> None:
+        """Nothing to do: its source looks at `node.trouble` itself."""
+
+    def simulated(self, what: str) -> Self:
+        """Itself, whatever it is needed for."""
+        del what
+        return self
 
     @asynccontextmanager
     async def nodes(self, *names: str) -> AsyncIterator[tuple[WorldNode, ...]]:

@@ -1,5 +1,6 @@
 """One node of a world: what it is, what it keeps over a restart, and what it observed."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +15,36 @@ from meshnode.ports import Mesh, Source
 from protocols.ids import peer_id
 from simulations.clock import VirtualClock
 from simulations.stores import FaultyStore
-from simulations.upstreams import SetPrices
+from simulations.upstreams import SetPrices, Trouble
 
+UPDATE_EVERY_S = 5.0
 FACTS_MAX = 10_000  # a node's; the oldest half goes
 
 F = TypeVar("F")
+
+
+def key_seed(seed: int, name: str) -> bytes:
+    """The seed of a node's key: of the same seed and name, the same node, simulated or real."""
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()
+
 
 MakeSource: TypeAlias = Callable[["WorldNode"], Source]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a node is to be: the same again after a restart, unless told otherwise."""
+    """What a node is to be: the same again after a restart, unless told otherwise.
+
+    `update_every_s` is how often prices move of a provider in a process of its own; a simulated one
+    reads what `make_source` makes.
+    """
 
     role: str = "consumer"
     prices: Mapping[str, str] = field(default_factory=dict)
     connect: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
     make_source: MakeSource | None = None
+    update_every_s: float = UPDATE_EVERY_S
 
     def config(self) -> NodeConfig:
         """The node's configuration."""
@@ -46,7 +59,11 @@ class Part:
 
 @dataclass(eq=False)
 class WorldNode:
-    """A node by its name. `seed` is its key's; clock and store are its own, and survive it."""
+    """A node by its name. `seed` is its key's; clock and store are its own, and survive it.
+
+    So does `trouble`, which is its upstream's. A node in a process of its own has the machine's
+    clock and disk instead.
+    """
 
     name: str
     seed: bytes
@@ -56,6 +73,7 @@ class WorldNode:
     clock: VirtualClock = field(default_factory=VirtualClock)
     part: Part = field(default_factory=Part)
     facts: list[Fact] = field(default_factory=list)
+    trouble: Trouble = field(default_factory=Trouble)
     source: SetPrices = field(init=False)
     starts: int = 0
     mesh: Mesh | None = None

@@ -233,8 +233,11 @@ def simulate(
         Parameter(help="Virtual minutes. [default: the scenario's]", validator=_POSITIVE),
     ] = None,
     stack: Annotated[
-        Literal["libp2p", "model"],
-        Parameter(help="Real hosts, or a model of them that goes to thousands of nodes."),
+        Literal["libp2p", "model", "processes"],
+        Parameter(
+            help="Real hosts, or a model of them that goes to thousands of nodes; or simulated "
+            "and with real processes, in real time: do both agree?"
+        ),
     ] = "model",
     report: Annotated[
         Path | None, Parameter(help="Write a page with plots into this directory.")

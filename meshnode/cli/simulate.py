@@ -18,6 +18,7 @@ from simulations.seeds import run_seeds
 PROGRESS_EVERY_S = 0.5
 NODES_MIN, NODES_MAX = 2, 5_000
 HOLDS, BROKEN = 0, 1
+PROCESSES = "processes"
 
 
 def simulate_command(
@@ -35,6 +36,8 @@ def simulate_command(
     if name is None:
         return _list(as_json=as_json)
     found = catalogue.load(name)
+    if stack == PROCESSES:
+        return _both_ways(found, nodes, seed, minutes, seeds, report, as_json=as_json)
     setup = Setup(found, nodes or found.nodes, seed, minutes or found.minutes, stack)
     if not NODES_MIN <= setup.nodes <= NODES_MAX:
         raise ConfigError(f"--nodes {setup.nodes}: write a number from {NODES_MIN} to {NODES_MAX}")
@@ -126,6 +129,35 @@ def _many(setup: Setup, seeds: Sequence[int], *, as_json: bool) -> int:
                 print(f"  {line}")
         print(f"{setup.scenario.name}: {len(seeds) - len(failed)} of {len(seeds)} seeds hold")
     return BROKEN if failed else HOLDS
+
+
+def _both_ways(
+    found: catalogue.Scenario,
+    nodes: int | None,
+    seed: int,
+    minutes: float | None,
+    seeds: str | None,
+    report: Path | None,
+    *,
+    as_json: bool,
+) -> int:
+    """Simulated first, then with real processes in real time; do they agree?"""
+    from simulations.processes.report import as_json as both_as_json
+    from simulations.processes.report import as_text as both_as_text
+    from simulations.processes.runner import NODES_DEFAULT, run_both_ways
+
+    for flag, given in (("--seeds", seeds), ("--report", report)):
+        if given is not None:
+            raise ConfigError(f"{flag} is for simulated runs; leave out --stack {PROCESSES}")
+    setup = Setup(found, nodes or NODES_DEFAULT, seed, minutes or found.minutes, PROCESSES)
+    ensure_hash_seed()
+
+    def tell(at_s: float, line: str) -> None:
+        print(f"{at_s:6.1f} s  {line}", file=sys.stderr, flush=True)
+
+    ran = run_both_ways(setup, tell)
+    print(json.dumps(both_as_json(ran)) if as_json else both_as_text(ran))
+    return HOLDS if ran.holds else BROKEN
 
 
 def _write(outcome: Outcome, directory: Path) -> Path:

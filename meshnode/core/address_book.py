@@ -90,6 +90,9 @@ class AddressBook:
         """Somebody says where a peer is reached; more than three addresses are not read."""
         places = []
         for addr in addrs[:PEER_ADDRS_MAX]:
+            if Address(peer, addr) in self:
+                places.append(addr)  # judged when it came first: neighbours say the same for hours
+                continue
             match self._rules.judge(peer, addr):
                 case Refusal() as refusal:
                     self.refused[refusal.value] += 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 HOPS_MAX = 15  # 16 is unknown: where a provider is gone, distances would count up for ever
-ROUND_S = 30.0  # each neighbour is asked about so often
+ROUND_S = 60.0  # each neighbour is asked about so often
 EXPIRY_S = 2.5 * ROUND_S  # what was not said again by then is no longer so
 NEIGHBOURS_MAX = 200  # the one that told first makes room
 PROVIDERS_MAX = 1_000  # a neighbour; more are not read

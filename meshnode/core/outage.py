@@ -48,14 +48,13 @@ class OutageClock:
     """Told what is so, it says what that changes. Times: seconds of the node's clock, Unix ns.
 
     A node starts without a provider, since `since_ns`, which it may have kept over a restart;
-    nobody is told of that unless it lasts.
+    nobody is told of that unless it lasts, or somebody asks.
     """
 
     def __init__(self, since_ns: int, now: float, now_ns: int) -> None:
         self._since: float | None = now - max(0.0, (now_ns - since_ns) / 1e9)
         self._since_ns = since_ns
-        self._announced = False
-        self._extended = False
+        self._announced = self._asked = self._extended = False
         self._cause = OutageCause.UNKNOWN
 
     def update(
@@ -84,6 +83,10 @@ class OutageClock:
             self._extended = self._announced = True
             facts.append(OutageExtended(self._since_ns, self.offline_s(now), cause.value))
         return facts
+
+    def told(self) -> None:
+        """Somebody who asked was told of it, so its end is to be told as well."""
+        self._asked = self._since is not None
 
     @property
     def since_ns(self) -> int | None:
@@ -116,7 +119,9 @@ class OutageClock:
         return max(0.0, EXTENDED_AFTER_S - self.offline_s(now))
 
     def _end(self, now: float) -> list[Fact]:
-        facts: list[Fact] = [OutageEnded(self.offline_s(now))] if self._announced else []
-        self._since, self._announced, self._extended = None, False, False
+        is_known = self._announced or self._asked
+        facts: list[Fact] = [OutageEnded(self.offline_s(now))] if is_known else []
+        self._since = None
+        self._announced = self._asked = self._extended = False
         self._cause = OutageCause.UNKNOWN
         return facts

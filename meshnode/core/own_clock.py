@@ -1,11 +1,13 @@
 """Is our own clock right? Told by the median of our peers' clocks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 PEERS_MIN = 3  # of fewer, one wrong clock would be half of the truth
 DIFFERS_MAX_NS = 2 * 10**9
 STEP_MIN_S = 1.0
+TOLD_MAX_AGE_S = 90.0  # a round of asking our neighbours, and half of one
+TOLD_MAX = 64  # peers; the one that told first makes room
 
 
 class OwnClock:
@@ -17,6 +19,7 @@ class OwnClock:
     def __init__(self) -> None:
         self._ahead_ns = 0
         self._last: tuple[float, int] | None = None
+        self._told: dict[str, tuple[float, int]] = {}
         self.peers = 0
 
     @property
@@ -27,6 +30,18 @@ class OwnClock:
     def corrected_ns(self, now_ns: int) -> int:
         """The time to judge by, given that of our own clock."""
         return now_ns - self._ahead_ns
+
+    def told(self, peer: str, ahead_ns: int, now: float) -> None:
+        """A peer told its time: by so much are we ahead of it."""
+        self._told.pop(peer, None)
+        self._told[peer] = now, ahead_ns
+        if len(self._told) > TOLD_MAX:
+            del self._told[next(iter(self._told))]
+
+    def recent(self, peers: Iterable[str], now: float) -> list[int]:
+        """By how much we are ahead of those of these peers that told their time lately."""
+        told = (self._told[peer] for peer in peers if peer in self._told)
+        return [ahead_ns for told_at, ahead_ns in told if now - told_at <= TOLD_MAX_AGE_S]
 
     def measured(self, aheads_ns: Sequence[int]) -> bool:
         """How much we are ahead of each peer that was asked; whether the correction changed.
@@ -42,11 +57,15 @@ class OwnClock:
         return self._ahead_ns != before_ns
 
     def has_stepped(self, now: float, now_ns: int) -> bool:
-        """Whether our clock was set since the last call: it went otherwise than the steady one."""
+        """Whether our clock was set since the last call: it went otherwise than the steady one.
+
+        Then what peers told before says nothing about it any more, and is forgotten.
+        """
         last, self._last = self._last, (now, now_ns)
-        if last is None:
+        if last is None or abs((now_ns - last[1]) / 1e9 - (now - last[0])) <= STEP_MIN_S:
             return False
-        return abs((now_ns - last[1]) / 1e9 - (now - last[0])) > STEP_MIN_S
+        self._told.clear()
+        return True
 
 
 def ahead_ns(sent_ns: int, received_ns: int, peer_ns: int) -> int:

@@ -20,8 +20,10 @@ TTL_INTERVALS = 12
 PRESENCE_EVERY_S = 60.0
 PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace; its prices, too, which would be due again only after a minute.
+# into its pace; its prices, too, which would be due again only after a minute. But a consumer that
+# had company does not: where a thousand start together, each hears all of them.
 EARLY_INTERVALS_S = (2.0, 8.0)
+COMPANY_MIN = 3
 
 
 class Announcer:
@@ -37,6 +39,7 @@ class Announcer:
         agent: str,
         addrs: Callable[[], tuple[str, ...]],
         assets: Callable[[], int],
+        company: Callable[[], int],
         wait_back_in_touch: Callable[[], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
@@ -46,35 +49,45 @@ class Announcer:
         self._agent = agent
         self._addrs = addrs
         self._assets = assets
+        self._company = company
         self._wait_back_in_touch = wait_back_in_touch
+        self._said_at = -PRESENCE_EVERY_S
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Announce for ever; a provider's price updates count as announcements."""
         task_status.started()
         while True:
             for number, early_s in enumerate(EARLY_INTERVALS_S):
-                await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
+                had_company = self._company() >= COMPANY_MIN
+                await self._say()
                 if number == 1:
                     self._publisher.repeat()
                 await trio.sleep(early_s)
+                if had_company and self._role is Role.CONSUMER:
+                    break
+            else:
+                await self._say()
             await self._keep_pace()
 
     async def _keep_pace(self) -> None:
         """Until nobody heard us for a while: then it is as when a node starts."""
-        said_at = -PRESENCE_EVERY_S
         while True:
             interval_s = self._interval_s()
             now = trio.current_time()
             spoke_at = self._publisher.spoke_at
             silent = spoke_at is None or now - spoke_at >= interval_s * (1 - JITTER)
-            if silent or now - said_at >= PRESENCE_EVERY_S:
-                await self._publisher.say(self._update(PresenceState.ACTIVE, interval_s))
-                spoke_at = said_at = trio.current_time()
+            if silent or now - self._said_at >= PRESENCE_EVERY_S:
+                await self._say()
+                spoke_at = self._said_at
             assert spoke_at is not None
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
             with trio.move_on_at(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S)):
                 await self._wait_back_in_touch()
                 return
+
+    async def _say(self) -> None:
+        await self._publisher.say(self._update(PresenceState.ACTIVE, self._interval_s()))
+        self._said_at = trio.current_time()
 
     async def leave(self) -> None:
         """Tell everybody that this node goes on purpose."""

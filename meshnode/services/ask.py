@@ -101,9 +101,16 @@ async def envelopes(
 
 
 async def watch(
-    mesh: Mesh, peer: str, request: WatchRequest | None = None
+    mesh: Mesh,
+    peer: str,
+    request: WatchRequest | None = None,
+    *,
+    silence_max_s: float = WATCH_SILENCE_MAX_S,
 ) -> AsyncGenerator[WatchEvent, None]:
-    """A peer's events: first its present state, then every change, until it ends the stream."""
+    """A peer's events: first its present state, then every change, until it ends the stream.
+
+    One that says nothing for `silence_max_s` is unreachable.
+    """
     asked = request or WatchRequest()
     wanted = asked.events
     if wanted is not None:
@@ -114,10 +121,10 @@ async def watch(
     try:
         await frames.send(asked.to_bytes())
         while True:
-            with trio.move_on_after(WATCH_SILENCE_MAX_S) as scope:
+            with trio.move_on_after(silence_max_s) as scope:
                 frame = await frames.receive()
             if scope.cancelled_caught:
-                raise PeerUnreachable(f"{peer} has said nothing for {WATCH_SILENCE_MAX_S} s")
+                raise PeerUnreachable(f"{peer} has said nothing for {silence_max_s} s")
             if frame is None:
                 return
             event = _unless_refused(reply_from_bytes(WatchEvent, frame))

@@ -62,7 +62,7 @@ class CatchUp:
         """It was busy, or knew nothing yet, or is somebody who only asks and is soon gone."""
         for delay_s in RETRY_DELAYS_S:
             await trio.sleep(delay_s)
-            connected = any(other.peer_id == peer for other in self._mesh.peers())
+            connected = peer in self._mesh.peer_ids()
             if not connected or self._answers >= PEERS_ASKED or await self._ask(peer):
                 return
 

@@ -13,9 +13,8 @@ from protocols.errors import ProtocolError
 from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 5  # so that one or two wrong ones change nothing
-CHECK_EVERY_S = 30.0
+CHECK_EVERY_S = 10.0
 RETRY_S = 5.0  # while too few have answered
-LOOK_EVERY_S = 1.0  # at whether our clock was set: then all we hear may be refused
 
 
 class JudgingClock:
@@ -31,9 +30,10 @@ class JudgingClock:
 
 
 class ClockCheck:
-    """Asks a few peers what time it is, and tells when our clock differs from theirs.
+    """Tells when our clock differs from our peers'.
 
-    `is_node(peer)` says who is worth asking.
+    They tell their time whenever topology asks them something; where too few did lately, because
+    our clock was set a moment ago, a few are asked at once. `is_node(peer)` says who is worth it.
     """
 
     def __init__(
@@ -50,39 +50,48 @@ class ClockCheck:
         self._observer = observer
         self._wall_clock = wall_clock
         self._is_node = is_node
+        self._wait_s = RETRY_S
+        self._due_at = trio.current_time() + RETRY_S
+        self._due = trio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Check every CHECK_EVERY_S, and at once when our clock was set, for ever."""
         task_status.started()
-        due_at = trio.current_time() + RETRY_S
         while True:
-            await trio.sleep(LOOK_EVERY_S)
-            now = trio.current_time()
-            stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
-            if stepped or now >= due_at:
-                answers = await self.check()
-                wait_s = CHECK_EVERY_S if answers >= PEERS_MIN else RETRY_S
-                due_at = trio.current_time() + wait_s
+            self._due_at = trio.current_time() + self._wait_s
+            await self._due.wait()
+            self._due = trio.Event()
+            aheads = await self._aheads()
+            self._judge(aheads)
+            self._wait_s = CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S
 
-    async def check(self) -> int:
-        """Ask, and judge by what is answered; returns how many did."""
-        peers = [p.peer_id for p in self._mesh.peers() if self._is_node(p.peer_id)]
-        aheads: list[int] = []
-        if len(peers) >= PEERS_MIN:
-            async with trio.open_nursery() as nursery:
-                for peer in peers[:PEERS_ASKED]:
-                    nursery.start_soon(self._ask, peer, aheads)
-        self._judge(aheads)
-        return len(aheads)
+    def look(self) -> None:
+        """To be called once a second: if our clock was set, all we hear may be refused."""
+        now = trio.current_time()
+        stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
+        if stepped or now >= self._due_at:
+            self._due.set()
 
-    async def _ask(self, peer: str, aheads: list[int]) -> None:
+    async def _aheads(self) -> list[int]:
+        """By how much we are ahead of each peer that told its time, now or lately."""
+        peers = [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
+        recent = self._own_clock.recent(peers, trio.current_time())
+        if len(recent) >= PEERS_MIN or len(peers) < PEERS_MIN:
+            return recent
+        async with trio.open_nursery() as nursery:
+            for peer in peers[:PEERS_ASKED]:
+                nursery.start_soon(self._ask, peer)
+        return self._own_clock.recent(peers, trio.current_time())
+
+    async def _ask(self, peer: str) -> None:
         sent_ns = self._wall_clock.now_ns()
         try:
             said = (await ask.status(self._mesh, peer, ["time"]))["time"]
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
             return
         if said is not None:
-            aheads.append(ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said)))
+            ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
+            self._own_clock.told(peer, ahead, trio.current_time())
 
     def _judge(self, aheads: Sequence[int]) -> None:
         did_differ = self._own_clock.ahead_ns != 0

@@ -106,7 +106,7 @@ class Connections:
 
     def nodes(self) -> frozenset[str]:
         """The nodes connected now."""
-        return frozenset(p.peer_id for p in self._mesh.peers() if self.is_node(p.peer_id))
+        return frozenset(filter(self.is_node, self._mesh.peer_ids()))
 
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?
@@ -175,7 +175,7 @@ class Connections:
         self._observer.observe(PeerLost(peer))
         if not wanted:  # else it is there as before, only not with us
             self._presence.connection_lost(peer)
-        if not self._mesh.peers():
+        if not self._mesh.peer_ids():
             self._catch_up.missed()
 
     # --- seeds ------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ class Connections:
         return min(delay_s, RETRY_WHILE_FEW_S) if connected < self._peers_min else delay_s
 
     def _is_connected(self, peer: str) -> bool:
-        return any(connected.peer_id == peer for connected in self._mesh.peers())
+        return peer in self._mesh.peer_ids()
 
     # --- pings ------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Dialler:
         except PeerUnreachable as error:
             link.failed(str(error), self._wall_clock.now_ns())
             self._addresses.failed(
-                address, trio.current_time(), self._rng, alone=not self._mesh.peers()
+                address, trio.current_time(), self._rng, alone=not self._mesh.peer_ids()
             )
             raise
         self._addresses.worked(address, self._wall_clock.now_ns())

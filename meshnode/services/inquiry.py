@@ -141,7 +141,7 @@ class Inquiry:
             self._presence.asked(peer, suspect, verdict_of(entry, last_seen_ns), seen_ns)
 
     def _connected(self) -> list[str]:
-        return [peer.peer_id for peer in self._mesh.peers()]
+        return list(self._mesh.peer_ids())
 
     def _some_of(self, peers: list[str]) -> list[str]:
         """A few, others each time."""

@@ -6,13 +6,12 @@ from meshnode.core.acquaintances import Acquaintances
 from meshnode.core.address_book import AddressBook, Origin
 from meshnode.core.outbox import Outbox
 from meshnode.core.providers import Providers
-from meshnode.ports import Store, TaskStatus, WallClock
+from meshnode.ports import Store, WallClock
 from meshnode.services.presence import Presence
 from protocols.ids import peer_id
 from protocols.messages import Presence as PresenceState
 from protocols.messages import PresenceUpdate, PriceUpdate, Role
 
-KEEP_EVERY_S = 1.0
 RECALLED_MAX = 1_000  # at the start: as many as presence tracks
 # The outage clock of the next run is wrong by no more than this and a commit.
 SIGN_STEP_NS = 10**9
@@ -59,15 +58,8 @@ class Remember:
         recall(self._acquaintances, self._presence.providers, author, now_ns)
         self._acquaintances.heard(author, min(issued_ns, now_ns))
 
-    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Put what changed to the outbox, for ever."""
-        task_status.started()
-        while True:
-            await trio.sleep(KEEP_EVERY_S)
-            self.keep()
-
     def keep(self, *, everything: bool = False) -> None:
-        """Put what changed to the outbox; `everything` when we leave."""
+        """Put what changed to the outbox, once a second; `everything` when we leave."""
         if everything or self._store.generation != self._generation:
             self._generation = self._store.generation
             self._acquaintances.change_everything()

@@ -1,7 +1,8 @@
 """Status: what this node says of itself, gathered from its parts when somebody asks."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import trio
 
@@ -23,6 +24,7 @@ from protocols.limits import ADDRS_MAX
 from protocols.messages import Role
 from protocols.status import (
     ConnectionStatus,
+    DataFreshness,
     Outage,
     PeerStatus,
     ProviderStatus,
@@ -32,8 +34,6 @@ from protocols.status import (
 from protocols.timestamps import rfc3339
 
 PROTOCOL_VERSION = 1
-
-_LIVE = frozenset(state.value for state in LIVE)
 
 
 class Status:
@@ -93,55 +93,44 @@ class Status:
 
     def warnings(self) -> tuple[StatusWarning, ...]:
         """The warnings in force."""
-        found = []
-        if not self._presence.providers.any_active:
-            found.append(
-                StatusWarning("NO_PROVIDERS", "No live data sources - serving cached data")
-            )
-        if self._presence.outage.is_extended:
-            minutes = self._offline_minutes()
-            found.append(StatusWarning("EXTENDED_OFFLINE", f"Offline for {minutes} minutes"))
-        if self._presence.isolation.is_isolated:
-            found.append(StatusWarning("ISOLATED", "No peer answers: this node may be cut off"))
-        newest_ns = self._book.newest_ns
-        now_ns = self._wall_clock.now_ns()
-        found += self._clock_warnings(now_ns)
-        if newest_ns is not None and now_ns - newest_ns >= STALE_AFTER_S * 10**9:
-            age = data_freshness(newest_ns, now_ns).text
-            found.append(StatusWarning("STALE_DATA", f"The newest price was said {age}"))
-        if not self._persist.works:
-            found.append(
-                StatusWarning(
-                    "STORE_UNAVAILABLE",
-                    f"Nothing is written to disk: {self._persist.link.last_error}",
-                )
-            )
-        if evidence := self._evidence():
-            first = peer_id(evidence[0].name.author)
-            others = f" and {len(evidence) - 1} more" if len(evidence) > 1 else ""
-            found.append(
-                StatusWarning("EQUIVOCATION", f"{first}{others} signed two messages under one name")
-            )
-        if self._is_open:
-            found.append(
-                StatusWarning("OPEN_NETWORK", "No allowlist: anybody may publish prices here")
-            )
-        return tuple(found)
+        return tuple(StatusWarning(code, message()) for code, message in self._warnings())
 
-    def _clock_warnings(self, now_ns: int) -> Iterator[StatusWarning]:
+    def warning_codes(self) -> tuple[str, ...]:
+        """Their codes alone, which is cheap: what is said of them is made up when it is read."""
+        return tuple(code for code, _ in self._warnings())
+
+    def _warnings(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        presence, now_ns = self._presence, self._wall_clock.now_ns()
+        newest_ns, evidence = self._book.newest_ns, self._evidence()
+        if not presence.providers.any_active:
+            yield "NO_PROVIDERS", lambda: "No live data sources - serving cached data"
+        if presence.outage.is_extended:
+            yield "EXTENDED_OFFLINE", lambda: f"Offline for {self._offline_minutes()} minutes"
+        if presence.isolation.is_isolated:
+            yield "ISOLATED", lambda: "No peer answers: this node may be cut off"
         if ahead_ns := self._own_clock.ahead_ns:
-            seconds, where = round(abs(ahead_ns) / 1e9), "ahead of" if ahead_ns > 0 else "behind"
-            yield StatusWarning(
-                "CLOCK_SKEW", f"This node's clock is {seconds} s {where} its peers': set it by NTP"
+            yield "CLOCK_SKEW", lambda: _own_clock_is_off(ahead_ns)
+        if skewed := self._skewed_ids(now_ns):
+            yield (
+                "CLOCK_SKEW",
+                lambda: f"{_some(skewed)} is refused for its time: its clock is wrong",
             )
+        if newest_ns is not None and now_ns - newest_ns >= STALE_AFTER_S * 10**9:
+            yield "STALE_DATA", lambda: _newest_was_said(newest_ns, now_ns)
+        if not self._persist.works:
+            yield "STORE_UNAVAILABLE", self._nothing_is_written
+        if evidence:
+            yield "EQUIVOCATION", lambda: _two_under_one_name(evidence)
+        if self._is_open:
+            yield "OPEN_NETWORK", lambda: "No allowlist: anybody may publish prices here"
+
+    def _skewed_ids(self, now_ns: int) -> list[str]:
         refused = self._skewed(self._own_clock.corrected_ns(now_ns)).items()
         lasting = {peer_id(key) for key, refusals in refused if refusals.is_lasting}
-        skewed = sorted(lasting | self._presence.providers.skewed())
-        if skewed:
-            others = f" and {len(skewed) - 1} more" if len(skewed) > 1 else ""
-            yield StatusWarning(
-                "CLOCK_SKEW", f"{skewed[0]}{others} is refused for its time: its clock is wrong"
-            )
+        return sorted(lasting | self._presence.providers.skewed())
+
+    def _nothing_is_written(self) -> str:
+        return f"Nothing is written to disk: {self._persist.link.last_error}"
 
     def connected(self) -> tuple[ConnectedPeer, ...]:
         """The nodes connected, without those who only ask."""
@@ -185,56 +174,84 @@ class Status:
 
     def reply(self, keys: Iterable[str] | None = None, *, asker: str | None = None) -> StatusReply:
         """The status for a peer that asks: all of it, or what it asked for and is there."""
-        parts = self._parts(asker)
-        wanted = parts if keys is None else dict.fromkeys(key for key in keys if key in parts)
-        return StatusReply({key: parts[key]() for key in wanted})
+        wanted = _PARTS if keys is None else dict.fromkeys(key for key in keys if key in _PARTS)
+        return StatusReply({key: _PARTS[key](self, asker) for key in wanted})
 
-    def _parts(self, asker: str | None) -> Mapping[str, Callable[[], Any]]:
-        """What makes each value: neighbours ask often, and for a few."""
-        now_ns = self._wall_clock.now_ns()
-        presence, mesh, book = self._presence, self._mesh, self._book
+    def _known_providers(self, asker: str | None) -> tuple[ProviderStatus, ...]:
+        records = self._presence.providers.records().values()
+        return self._nearest_first(records, asker)
 
-        def known() -> tuple[ProviderStatus, ...]:
-            records = presence.providers.records().values()
-            return tuple(
-                sorted((self.provider(r, asker=asker) for r in records), key=_nearest_first)
-            )
+    def _active_providers(self, asker: str | None) -> tuple[ProviderStatus, ...]:
+        records = self._presence.providers.records().values()
+        return self._nearest_first((one for one in records if one.state in LIVE), asker)
 
-        return {
-            "protocol": lambda: PROTOCOL_VERSION,
-            "network": lambda: self._network,
-            "node_id": lambda: mesh.peer_id,
-            "agent": lambda: self._agent,
-            "role": self._role.name.lower,
-            "uptime_s": lambda: self.uptime_s,
-            "time": lambda: rfc3339(now_ns),
-            "mode": lambda: self.mode().value,
-            "active_providers": lambda: tuple(p for p in known() if p.state in _LIVE),
-            "known_providers": known,
-            "providers_seen": lambda: dict(presence.providers.counts()),
-            "connected_peers": lambda: len(self.connected()),
-            "total_network_size": self._topology.size,
-            "peers": lambda: tuple(
-                PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in self.connected()
-            ),
-            "last_update_time": lambda: _time(book.newest_ns),
-            "data_freshness": lambda: data_freshness(book.newest_ns, now_ns),
-            "extended_offline": lambda: presence.outage.is_extended,
-            "offline_duration_minutes": lambda: (
-                None if presence.outage.since_ns is None else self._offline_minutes()
-            ),
-            "outage": self.outage,
-            "connections": self.connections,
-            "warnings": self.warnings,
-            "refused": lambda: dict(mesh.refused()),
-            "truncated": lambda: (),
-        }
+    def _nearest_first(
+        self, records: Iterable[ProviderRecord], asker: str | None
+    ) -> tuple[ProviderStatus, ...]:
+        return tuple(sorted((self.provider(r, asker=asker) for r in records), key=_distance))
+
+    def _peers(self) -> tuple[PeerStatus, ...]:
+        return tuple(PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in self.connected())
+
+    def _data_freshness(self) -> DataFreshness:
+        return data_freshness(self._book.newest_ns, self._wall_clock.now_ns())
 
     def _offline_minutes(self) -> int:
         return int(self._presence.outage.offline_s(trio.current_time()) // 60)
 
+    def _offline_minutes_or_none(self) -> int | None:
+        return None if self._presence.outage.since_ns is None else self._offline_minutes()
 
-def _nearest_first(provider: ProviderStatus) -> tuple[bool, int, str]:
+
+# What makes each value, given who asks: neighbours ask often, and for a few.
+_PARTS: Final[Mapping[str, Callable[[Status, str | None], Any]]] = MappingProxyType(
+    {
+        "protocol": lambda _, __: PROTOCOL_VERSION,
+        "network": lambda node, _: node._network,
+        "node_id": lambda node, _: node._mesh.peer_id,
+        "agent": lambda node, _: node._agent,
+        "role": lambda node, _: node._role.name.lower(),
+        "uptime_s": lambda node, _: node.uptime_s,
+        "time": lambda node, _: rfc3339(node._wall_clock.now_ns()),
+        "mode": lambda node, _: node.mode().value,
+        "active_providers": Status._active_providers,
+        "known_providers": Status._known_providers,
+        "providers_seen": lambda node, _: dict(node._presence.providers.counts()),
+        "connected_peers": lambda node, _: len(node.connected()),
+        "total_network_size": lambda node, _: node._topology.size(),
+        "peers": lambda node, _: node._peers(),
+        "last_update_time": lambda node, _: _time(node._book.newest_ns),
+        "data_freshness": lambda node, _: node._data_freshness(),
+        "extended_offline": lambda node, _: node._presence.outage.is_extended,
+        "offline_duration_minutes": lambda node, _: node._offline_minutes_or_none(),
+        "outage": lambda node, _: node.outage(),
+        "connections": lambda node, _: node.connections(),
+        "warnings": lambda node, _: node.warnings(),
+        "refused": lambda node, _: dict(node._mesh.refused()),
+        "truncated": lambda _, __: (),
+    }
+)
+
+
+def _own_clock_is_off(ahead_ns: int) -> str:
+    seconds, where = round(abs(ahead_ns) / 1e9), "ahead of" if ahead_ns > 0 else "behind"
+    return f"This node's clock is {seconds} s {where} its peers': set it by NTP"
+
+
+def _newest_was_said(newest_ns: int, now_ns: int) -> str:
+    return f"The newest price was said {data_freshness(newest_ns, now_ns).text}"
+
+
+def _two_under_one_name(evidence: Sequence[Evidence]) -> str:
+    authors = [peer_id(found.name.author) for found in evidence]
+    return f"{_some(authors)} signed two messages under one name"
+
+
+def _some(ids: Sequence[str]) -> str:
+    return f"{ids[0]} and {len(ids) - 1} more" if len(ids) > 1 else ids[0]
+
+
+def _distance(provider: ProviderStatus) -> tuple[bool, int, str]:
     hops = provider.hop_count
     return hops is None, hops or 0, provider.provider_id
 

@@ -1,7 +1,7 @@
-"""Topology: asks our neighbours what they know of the network, each about every thirty seconds.
+"""Topology: asks our neighbours what they know of the network, each about once a minute.
 
-One query feeds three things: how far away each provider is, how many nodes there are, and where
-others may be reached.
+One query feeds four things: how far away each provider is, how many nodes there are, where others
+may be reached, and what time it is elsewhere.
 """
 
 from collections.abc import Iterable
@@ -11,17 +11,18 @@ import trio
 from meshnode.core.address_book import AddressBook, Origin
 from meshnode.core.backoff import Rng
 from meshnode.core.hops import EXPIRY_S, ROUND_S, Hops
+from meshnode.core.own_clock import OwnClock, ahead_ns
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
-from meshnode.ports import ConnectedPeer, Mesh, TaskStatus
+from meshnode.ports import Mesh, TaskStatus, WallClock
 from meshnode.services import ask
 from meshnode.services.presence import Presence
 from protocols.errors import Malformed, ProtocolError
 from protocols.ids import key_from_peer_id
 from protocols.status import StatusReply
+from protocols.timestamps import ns_from_rfc3339
 
-KEYS = ("node_id", "network", "active_providers", "peers")
+KEYS = ("node_id", "network", "time", "active_providers", "peers")
 JITTER = 0.2  # of a round, either way
-LOOK_EVERY_S = 1.0
 ASKED_MAX = 8  # at a time; the others wait their turn
 # Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
 PEERS_READ_MAX = 50
@@ -37,6 +38,8 @@ class Topology:
         mesh: Mesh,
         addresses: AddressBook,
         presence: Presence,
+        own_clock: OwnClock,
+        wall_clock: WallClock,
         rng: Rng,
         *,
         network: str,
@@ -45,6 +48,8 @@ class Topology:
         self._mesh = mesh
         self._addresses = addresses
         self._presence = presence
+        self._own_clock = own_clock
+        self._wall_clock = wall_clock
         self._rng = rng
         self._network = network
         self._seed_ids = frozenset(addr.rpartition("/p2p/")[2] for addr in seeds)
@@ -52,6 +57,7 @@ class Topology:
         self._ask_at: dict[str, float] = {}  # of the connected
         self._asked: set[str] = set()  # being asked now
         self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
+        self._asking: trio.Nursery | None = None
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -63,7 +69,7 @@ class Topology:
         """How far away a provider is, on ways that don't lead through the asker."""
         if provider == self._mesh.peer_id:
             return 0
-        connected = {peer.peer_id for peer in self._mesh.peers()}
+        connected = frozenset(self._mesh.peer_ids())
         return self._hops.to(provider, connected, trio.current_time(), asker=asker)
 
     def degree(self, peer: str) -> int:
@@ -98,22 +104,24 @@ class Topology:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whoever is connected, for ever."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._asking:
             task_status.started()
-            while True:
-                await trio.sleep(LOOK_EVERY_S)
-                now = trio.current_time()
-                for peer in self._mesh.peers():
-                    if len(self._asked) >= ASKED_MAX:
-                        break
-                    if peer.peer_id not in self._asked and now >= self._ask_at.get(peer.peer_id, 0):
-                        self._asked.add(peer.peer_id)
-                        nursery.start_soon(self._ask, peer)
+            await trio.sleep_forever()
+
+    def look(self) -> None:
+        """To be called once a second: ask whose turn it is."""
+        now = trio.current_time()
+        for peer in self._mesh.peer_ids():
+            if len(self._asked) >= ASKED_MAX or self._asking is None:
+                break
+            if now >= self._ask_at.get(peer, 0) and peer not in self._asked:
+                self._asked.add(peer)
+                self._asking.start_soon(self._ask, peer)
 
     # --- inside -----------------------------------------------------------------------------
 
-    async def _ask(self, peer: ConnectedPeer) -> None:
-        name = peer.peer_id
+    async def _ask(self, name: str) -> None:
+        sent_ns = self._wall_clock.now_ns()
         rounds = (
             1.0 if self.answered(name) or self._presence.providers.knows(name) else SILENT_ROUNDS
         )
@@ -122,15 +130,15 @@ class Topology:
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
             pass  # what it said before expires by itself
         else:
-            await self._learn(name, reply)
+            await self._learn(name, reply, sent_ns)
             rounds = 1.0
         finally:
             self._asked.discard(name)
-        if any(other.peer_id == name for other in self._mesh.peers()):
+        if name in self._mesh.peer_ids():
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
             self._ask_at[name] = trio.current_time() + rounds * ROUND_S * jitter
 
-    async def _learn(self, peer: str, reply: StatusReply) -> None:
+    async def _learn(self, peer: str, reply: StatusReply, sent_ns: int) -> None:
         if reply["node_id"] != peer:
             return
         if reply["network"] != self._network:
@@ -140,6 +148,9 @@ class Topology:
                 await self._mesh.disconnect(peer)
             return
         now = trio.current_time()
+        if (said := reply["time"]) is not None:
+            ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
+            self._own_clock.told(peer, ahead, now)
         told = (reply["active_providers"] or ()), (reply["peers"] or ())[:PEERS_READ_MAX]
         self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, now)
         nodes = [one for one in told[1] if _is_node_id(one.node_id)]

@@ -196,6 +196,7 @@ class Watch:
     def _outage(self) -> Iterator[tuple[str, Fields]]:
         outage = self._status.outage()
         if outage is not None:
+            self._presence.outage.told()
             offline_s = int(self._presence.outage.offline_s(trio.current_time()))
             yield (
                 "outage",

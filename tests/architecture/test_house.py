@@ -27,7 +27,7 @@ HOMES = {
     "msgpack": ("protocols",),
 }
 # Everything else gets its time as an argument, from trio, or from a WallClock.
-CLOCKS = ("meshnode/adapters", "meshnode/cli/demo", "simulations/determinism.py")
+CLOCKS = ("meshnode/adapters", "meshnode/cli/demo", "simulations/virtual_time.py")
 # The named edges: what is caught here would end the process on a stranger's behalf.
 EDGES = (
     "meshnode/__main__.py",

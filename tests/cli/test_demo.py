@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import trio
 
+from meshnode.adapters.signals import until_signalled
 from meshnode.cli.demo import play, processes, run_demo
 from meshnode.cli.demo.processes import open_processes
-from meshnode.cli.demo.stage import until_signalled
 from meshnode.errors import ConfigError, MeshnodeError
 
 # Each line is before the next; on a line, what may come in either order.

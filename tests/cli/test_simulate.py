@@ -79,6 +79,10 @@ def test_seeds_that_fail_are_listed(capsys: pytest.CaptureFixture[str], tmp_path
         (["liars", "--nodes", "5"], "needs 6 and more"),
         (["steady", "--seeds", "9..1"], "lower number first"),
         (["steady", "--seeds", "many"], "such as 1..200"),
+        (["freeze", "--stack", "processes", "--seeds", "1..3"], "--seeds is for simulated runs"),
+        (["freeze", "--stack", "processes", "--report", "out"], "--report is for simulated runs"),
+        (["freeze", "--stack", "processes", "--nodes", "31"], "30 at most"),
+        (["partition", "--stack", "processes"], "such as freeze, provider-loss and restart"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_remedy(

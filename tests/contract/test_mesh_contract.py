@@ -312,9 +312,11 @@ async def test_coming_and_going_are_events(world: World) -> None:
                 assert await alice.next_connection_event() == PeerConnected(bob.peer_id)
                 assert await bob.next_connection_event() == PeerConnected(alice.peer_id)
             assert [peer.peer_id for peer in alice.peers()] == [bob.peer_id]
+            assert alice.peer_ids() == (bob.peer_id,)
         with trio.fail_after(DEADLINE_S):
             assert await alice.next_connection_event() == PeerDisconnected(bob.peer_id)
         assert alice.peers() == ()
+        assert alice.peer_ids() == ()
 
 
 async def test_a_disconnection_is_an_event_on_both_sides(world: World) -> None:

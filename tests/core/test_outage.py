@@ -79,6 +79,15 @@ def test_a_start_is_not_announced_as_an_outage_unless_it_lasts() -> None:
     assert there(long, 660) == [OutageEnded(660)]
 
 
+def test_whoever_was_told_of_it_at_the_start_is_told_that_it_ended() -> None:
+    outage = clock()
+    gone(outage, 1, None)
+    outage.told()
+    assert there(outage, 5) == [OutageEnded(5.0)]
+    outage.told()
+    assert there(outage, 6) == []
+
+
 def test_since_survives_a_restart() -> None:
     outage = OutageClock(wall(-500), 0.0, wall(0))
     assert outage.offline_s(0) == 500

@@ -280,6 +280,16 @@ WAITING = (
 
 PRESENCE = (
     Mutation(
+        "whoever was told of an outage is told that it ended",
+        OUTAGE,
+        "is_known = self._announced or self._asked",
+        "is_known = self._announced",
+        (
+            "tests/core/test_outage.py"
+            "::test_whoever_was_told_of_it_at_the_start_is_told_that_it_ended",
+        ),
+    ),
+    Mutation(
         "a wall clock that jumps changes no outage",
         OUTAGE,
         "self._since = now if last_sign_at is None else min(last_sign_at, now)",

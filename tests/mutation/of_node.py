@@ -185,15 +185,15 @@ LIFE = (
     Mutation(
         "an equivocation is told",
         "meshnode/services/monitor.py",
-        "            self._tell_equivocations()\n",
+        "        self._tell_equivocations()\n",
         "",
         (f"{_ATTACKS}::test_an_equivocation_is_told_and_shown",),
     ),
     Mutation(
         "an equivocation is shown",
         STATUS,
-        "if evidence := self._evidence():",
-        "if evidence := ():",
+        "newest_ns, evidence = self._book.newest_ns, self._evidence()",
+        "newest_ns, evidence = self._book.newest_ns, ()",
         (f"{_ATTACKS}::test_an_equivocation_is_told_and_shown",),
     ),
     Mutation(

@@ -124,8 +124,8 @@ ANSWERS = (
     Mutation(
         "a status fits its frame",
         "protocols/status.py",
-        "return pack_map(self.fitted().to_map(), STATUS_REPLY_BYTES_MAX)",
-        "return pack_map(self.to_map(), STATUS_REPLY_BYTES_MAX)",
+        "return pack_map(self.fitted().to_map(), self.bytes_max)",
+        "return pack_map(self.to_map(), self.bytes_max)",
         (
             "tests/services/test_status.py"
             "::test_a_status_of_a_thousand_providers_fits_and_says_what_it_cut",

@@ -295,7 +295,7 @@ NODE = (
     ),
     Mutation(
         "a late timer is a pause of our own",
-        "meshnode/services/monitor.py",
+        "meshnode/services/beat.py",
         "if (late_s := trio.current_time() - due_at) > PAUSED_AFTER_S:",
         "if (late_s := 0.0) > PAUSED_AFTER_S:",
         (f"{_PRESENCE}::test_a_node_that_stood_still_accuses_nobody",),
@@ -324,8 +324,8 @@ NODE = (
     Mutation(
         "a clock that was set is checked at once",
         "meshnode/services/clock_check.py",
-        "if stepped or now >= due_at:",
-        "if now >= due_at:",
+        "if stepped or now >= self._due_at:",
+        "if now >= self._due_at:",
         (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
     Mutation(

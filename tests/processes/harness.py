@@ -200,6 +200,20 @@ def provider(source: str = WALK, *, connect: str = "") -> list[str]:
     return ["--role", "provider", "--source", source, *(["--connect", connect] if connect else [])]
 
 
+def processes_with(text: Path) -> list[int]:
+    """The processes whose command line has this in it."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:  # it has ended meanwhile
+                continue
+            if str(text).encode() in command:
+                found.append(int(entry.name))
+    return found
+
+
 class _Deaf:
     def observe(self, fact: Fact) -> None:
         """What befalls a client is not what is tested."""

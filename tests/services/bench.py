@@ -47,6 +47,7 @@ from simulations.model_mesh import ModelMesh, ModelNetwork, open_model_mesh, ope
 from tests.cast import BOB, Witness, key_of
 
 PATIENCE_S = 600.0  # of whoever waits for bob, in virtual time
+DELAY_S = 1 / 128  # of a link; whole slots of virtual time, so that what is heard is exact
 
 
 class FailingStore(MemoryStore):
@@ -112,7 +113,13 @@ class Bench:
         self.acquaintances = Acquaintances()
         self.addresses = AddressBook(DialRules(self.mesh.peer_id, self.mesh.addrs()))
         self.topology = Topology(
-            self.mesh, self.addresses, self.presence, random.Random(1), network="main"
+            self.mesh,
+            self.addresses,
+            self.presence,
+            self.own_clock,
+            self.clock,
+            random.Random(1),
+            network="main",
         )
         self.remember = Remember(
             self.acquaintances,
@@ -192,7 +199,7 @@ def _judges_nothing(topic: Topic, sender: bytes, data: bytes) -> Verdict:
 
 @asynccontextmanager
 async def open_bench(
-    *, allow: Iterable[SigningKey] = (), delay_s: float = 0.01
+    *, allow: Iterable[SigningKey] = (), delay_s: float = DELAY_S
 ) -> AsyncIterator[Bench]:
     """Bob listens, and answers whoever connects over links that take `delay_s`."""
     allowlist = frozenset(map(key_of, allow)) or None

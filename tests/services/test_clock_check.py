@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from meshnode.core.facts import ClockAgrees, ClockDiffers
 from meshnode.ports import Stream
+from meshnode.services.beat import Beat
 from meshnode.services.clock_check import ClockCheck, JudgingClock
 from meshnode.services.frames import Frames
 from protocols.ids import STATUS_PROTOCOL
@@ -50,6 +51,7 @@ async def checking(bob: Bench, *off_s: float) -> AsyncIterator[JudgingClock]:
         nursery = await stack.enter_async_context(trio.open_nursery())
         check = ClockCheck(bob.mesh, bob.own_clock, bob.witness, bob.clock, is_node=lambda _: True)
         await nursery.start(check.run)
+        await nursery.start(Beat([check.look], bob.presence.paused).run)
         yield JudgingClock(bob.clock, bob.own_clock)
         nursery.cancel_scope.cancel()
 

@@ -25,7 +25,7 @@ from protocols.ids import key_from_peer_id
 from simulations.clock import START_NS
 from simulations.model_mesh import ModelMesh, open_model_mesh
 from tests.cast import ALICE, CAROL, id_of, presence, said
-from tests.services.bench import Bench, client, open_bench
+from tests.services.bench import DELAY_S, Bench, client, open_bench
 
 NOWHERE = "/ip4/192.0.2.1/tcp/4001/p2p/"
 
@@ -183,7 +183,7 @@ async def test_a_peer_is_pinged_and_one_that_does_not_answer_is_dropped(
         connecting(bob),
     ):
         await trio.sleep(1)
-        assert {peer.rtt_ms for peer in bob.mesh.peers()} == {20}  # measured at once
+        assert {peer.rtt_ms for peer in bob.mesh.peers()} == {round(2000 * DELAY_S)}  # at once
         await trio.sleep(60)
         assert connected(bob) == {alice.peer_id, carol.peer_id}
         bob.network.frozen.add(carol.peer_id)

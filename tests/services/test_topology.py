@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from meshnode.core.hops import EXPIRY_S, ROUND_S
 from meshnode.ports import Stream
+from meshnode.services.beat import Beat
 from meshnode.services.frames import Frames
 from meshnode.services.topology import PEERS_READ_MAX
 from protocols.ids import STATUS_PROTOCOL
@@ -61,6 +62,7 @@ async def neighbour(
 async def looking(bench: Bench) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(bench.topology.run)
+        await nursery.start(Beat([bench.topology.look], bench.presence.paused).run)
         yield
         nursery.cancel_scope.cancel()
 

@@ -13,6 +13,7 @@ from meshnode.core.facts import (
     ProviderSuspected,
     ProviderUnreachable,
 )
+from meshnode.services.beat import Beat
 from meshnode.services.monitor import Monitor
 from protocols.messages import Role
 from simulations.clock import START_NS
@@ -97,7 +98,7 @@ async def test_our_own_words_count_whatever_our_clock_is_corrected_by(
 async def test_a_node_that_stood_still_accuses_nobody(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, trio.open_nursery() as nursery:
         monitor = Monitor(bob.presence, bob.status, bob.feed, tuple, bob.witness)
-        await nursery.start(monitor.run)
+        await nursery.start(Beat([monitor.look], bob.presence.paused).run)
         hears(bob)
         hears(bob, key_of(CAROL))
         await trio.sleep(1.5)

@@ -30,7 +30,7 @@ from protocols.quotes import Quote
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
 from tests.cast import ALICE, CAROL, NS_PER_S, id_of, presence, quote, said
-from tests.services.bench import PATIENCE_S, Bench, answered, asking, client, open_bench
+from tests.services.bench import DELAY_S, PATIENCE_S, Bench, answered, asking, client, open_bench
 from tests.services.watcher import Watcher, watching
 
 
@@ -68,7 +68,7 @@ async def test_first_the_present_state_then_heartbeats(autojump_clock: MockClock
     steps = [later - earlier for earlier, later in pairwise(beats)]
     assert steps == pytest.approx([WATCH_INTERVAL_S] * 3)
     assert len(watcher.of("connection_status")) == len(beats)
-    said_at = beats[-1] - 0.01  # it was under way for as long as the link takes
+    said_at = beats[-1] - DELAY_S  # it was under way for as long as the link takes
     assert watcher.heard[-1][1]["time"] == rfc3339(START_NS + round(said_at * 10**6) * 1000)
 
 
@@ -95,14 +95,16 @@ async def test_every_change_is_told_at_once(autojump_clock: MockClock) -> None:
         assert [told["event"] for told in (one for _, one in watcher.heard)] == [
             "price",
             "provider",
+            "outage",
             "provider",
             "provider",
             "outage",
             "mode",
         ]
-        price, new, suspected, lost, outage, mode = (told for _, told in watcher.heard)
+        price, new, over, suspected, lost, outage, mode = (told for _, told in watcher.heard)
         assert price["prices"]["BTC-USD"]["price"] == "7"
         assert (new["change"], new["state"]) == ("new", "active")
+        assert over["active"] is False  # the present state told of the one since the start
         assert (suspected["change"], suspected["state"]) == ("suspected", "offline")
         assert (lost["change"], lost["cause"], lost["silent_s"]) == ("lost", "connection", 1)
         assert outage["active"] is True

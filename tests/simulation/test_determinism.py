@@ -16,7 +16,9 @@ from trio._core import _run as scheduler
 from trio.testing import MockClock
 
 from simulations.clock import START_NS, VirtualClock
-from simulations.determinism import Freezer, agendas, run, running_node
+from simulations.determinism import run
+from simulations.freezer import Freezer, running_node
+from simulations.virtual_time import agendas
 
 ROOT = Path(__file__).parents[2]
 

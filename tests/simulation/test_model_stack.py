@@ -6,7 +6,8 @@ from trio.testing import MockClock
 from simulations.links import Links
 from simulations.model_gossip import DEGREE_HIGH, DEGREE_LOW
 from simulations.regions import REGIONS, RTT_MS, WITHIN_RTT_MS, WorldMap
-from simulations.timeline import SLOT_S, Timeline
+from simulations.timeline import Timeline
+from simulations.virtual_time import SLOT_S
 from simulations.world import open_world
 
 

@@ -11,7 +11,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from simulations.links import Links
 from simulations.pipe import RESET, UNDER_WAY_BYTES_MAX, Pipe
-from simulations.timeline import SLOT_S, Timeline
+from simulations.timeline import Timeline
+from simulations.virtual_time import SLOT_S
 
 DELAY_S = 0.1
 

@@ -5,7 +5,8 @@ import trio
 from trio.testing import MockClock
 
 from simulations.determinism import run
-from simulations.timeline import SLOT_S, Timeline
+from simulations.timeline import Timeline
+from simulations.virtual_time import SLOT_S
 
 
 async def note_three_calls() -> list[tuple[str, float]]:

@@ -100,14 +100,21 @@ class LibP2PMesh:
 
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """The peers connected now, with the addresses they claim to listen on."""
-        connections = self._swarm.get_connections_map()
+        connections = self._connected()
         self._rtt_ms = {p: rtt for p, rtt in self._rtt_ms.items() if p in connections}
         self._claims = {p: claim for p, claim in self._claims.items() if p in connections}
         return tuple(
             ConnectedPeer(str(peer), self._addrs_of(peer), self._rtt_ms.get(peer))
-            for peer, conns in connections.items()
-            if any(not conn.is_closed for conn in conns)
+            for peer in connections
         )
+
+    def peer_ids(self) -> tuple[str, ...]:
+        """Their ids alone, in the same order."""
+        return tuple(map(str, self._connected()))
+
+    def _connected(self) -> list[Any]:
+        connections = self._swarm.get_connections_map()
+        return [peer for peer, conns in connections.items() if any(not c.is_closed for c in conns)]
 
     def _addrs_of(self, peer: Any) -> tuple[str, ...]:
         try:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import trio
 
+from meshnode.adapters.node_process import NodeProcess, Ready
 from meshnode.adapters.system import SystemClock
 from meshnode.cli.demo.moments import Moment
-from meshnode.cli.demo.processes import NodeProcess, Processes, Ready
+from meshnode.cli.demo.processes import Processes
 from meshnode.cli.demo.screen import Screen
 from meshnode.cli.demo.story import (
     INTRODUCER,

@@ -1,15 +1,14 @@
 """The stage: where the demo is performed, and what is left of it afterwards."""
 
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import trio
 
+from meshnode.adapters.signals import SIGNALLED, until_signalled
 from meshnode.cli.demo.play import Play
 from meshnode.cli.demo.processes import open_processes
 from meshnode.cli.demo.screen import Screen, screen_on
@@ -17,9 +16,6 @@ from meshnode.cli.demo.story import Story
 from meshnode.cli.demo.summary import measure
 from meshnode.errors import MeshnodeError
 from protocols.errors import ProtocolError
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SIGNALLED = 128  # a shell's exit code for a signal is this and its number
 
 
 def perform(seconds: int, *, as_json: bool) -> int:
@@ -47,25 +43,6 @@ def perform(seconds: int, *, as_json: bool) -> int:
         if not is_kept:
             shutil.rmtree(directory, ignore_errors=True)
     return 1 if is_kept else 0
-
-
-async def until_signalled(perform: Callable[[trio.CancelScope], Awaitable[None]]) -> int | None:
-    """Do something to its end; the first signal cancels the scope it is given, and is returned."""
-    stop = trio.CancelScope()
-    with trio.open_signal_receiver(*SIGNALS) as signals:
-        async with trio.open_nursery() as nursery:
-            caught: list[int] = []
-            nursery.start_soon(_cancel_on_signal, signals, caught, stop)
-            await perform(stop)
-            nursery.cancel_scope.cancel()
-    return caught[0] if caught else None
-
-
-async def _cancel_on_signal(
-    signals: AsyncIterator[int], caught: list[int], scope: trio.CancelScope
-) -> None:
-    caught.append(await anext(signals))
-    scope.cancel()
 
 
 async def _perform(

@@ -5,8 +5,8 @@ from contextlib import aclosing
 
 import trio
 
+from meshnode.adapters.node_process import NodeProcess, Ready
 from meshnode.cli.demo.moments import Moment
-from meshnode.cli.demo.processes import NodeProcess, Ready
 from meshnode.cli.demo.story import LISTENERS, Story
 from meshnode.errors import PeerUnreachable, StreamBroken
 from meshnode.ports import Mesh

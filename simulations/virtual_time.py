@@ -1,0 +1,157 @@
+"""Virtual time: it stands still while anything runs, then jumps to whatever is due next.
+
+Trio's own clock for tests does the same. What is added here is for thousands of nodes, most of
+whose work is to wait: who sleeps needs no cancel scope, what is due at nearly the same time is due
+at once, and nobody asks the system for events that cannot come.
+"""
+
+import contextvars
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+import trio
+from trio import _timeouts as timeouts
+from trio._core import _run as scheduler
+from trio.testing import MockClock
+
+from simulations.clock import START_NS
+from simulations.patching import replace
+
+# Who sleeps wakes at the end of a slot, at most so late. A power of two: sums of them are exact.
+SLOT_S = 2.0**-11
+# Jumps between two looks at what the system has to tell, which is Ctrl-C at most.
+LOOK_EVERY_JUMPS = 1_000
+
+
+def end_of_slot(at: float) -> float:
+    """The end of the slot in which a time lies: that time itself, or up to SLOT_S later."""
+    return math.ceil(at / SLOT_S) * SLOT_S
+
+
+class Agenda(Protocol):
+    """Calls with a time of their own; synchronous ones, which raise nothing."""
+
+    def next_due(self) -> float:
+        """When the next is due; infinite if there is none."""
+        ...
+
+    def carry_out(self, now: float) -> None:
+        """Make the calls that are due."""
+        ...
+
+
+# In a run: what is carried out whenever the clock jumps there. A task that slept till then would
+# have to be woken each time, which costs more than most calls do.
+agendas: contextvars.ContextVar[dict[Agenda, None]] = contextvars.ContextVar("agendas")
+
+
+@contextmanager
+def virtual_time(clock: MockClock) -> Iterator[None]:
+    """Every clock shows `clock`'s time, and trio under it jumps and sleeps as this module says."""
+    alarms = Alarms()
+    jumping: dict[Agenda, None] = {alarms: None}
+    mine = vars(clock)
+
+    def current_time() -> float:
+        base_s: float = mine["_virtual_base"]
+        return base_s  # the clock stands still between jumps: no need to look at the real one
+
+    def elapsed_ns() -> int:
+        return round(current_time() * 10**6) * 1000
+
+    def autojump() -> None:
+        due = scheduler.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline()
+        for agenda in jumping:
+            due = min(due, agenda.next_due())
+        if current_time() < due < math.inf:
+            mine["_virtual_base"] = due
+        for agenda in tuple(jumping):
+            agenda.carry_out(current_time())
+
+    async def sleep_until(deadline: float) -> None:
+        if deadline > current_time():
+            await alarms.sleep_until(deadline)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def sleep(seconds: float) -> None:
+        if seconds < 0 or math.isnan(seconds):
+            raise ValueError(f"{seconds} s: nobody sleeps so long")
+        await sleep_until(current_time() + seconds)
+
+    io_manager: Any = vars(scheduler)["TheIOManager"]  # the platform's own
+    token = agendas.set(jumping)
+    # The class is final, and an instance's attribute is found first.
+    mine.update(_autojump=autojump, current_time=current_time)
+    with ExitStack() as patches:
+        patches.callback(agendas.reset, token)
+        for owner, name, new in (
+            (time, "time", lambda: START_NS / 10**9 + current_time()),
+            (time, "time_ns", lambda: START_NS + elapsed_ns()),
+            (time, "monotonic", current_time),
+            (time, "monotonic_ns", elapsed_ns),
+            (time, "perf_counter", current_time),
+            (time, "perf_counter_ns", elapsed_ns),
+            (trio, "current_time", current_time),
+            (trio, "sleep", sleep),
+            (trio, "sleep_until", sleep_until),
+            (timeouts, "sleep_until", sleep_until),
+            (io_manager, "get_events", _rare(io_manager.get_events)),
+        ):
+            replace(patches, owner, name, new)
+        yield
+
+
+class Alarms:
+    """Who sleeps until when. One heap for a whole run; who is woken early stays in it, unnamed."""
+
+    def __init__(self) -> None:
+        self._dues: list[float] = []
+        self._sleepers: dict[float, dict[trio.lowlevel.Task, None]] = {}
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Sleep until the end of the slot of a time to come."""
+        if deadline == math.inf:
+            await trio.sleep_forever()
+        due = end_of_slot(deadline)
+        task = trio.lowlevel.current_task()
+        sleepers = self._sleepers.get(due)
+        if sleepers is None:
+            sleepers = self._sleepers[due] = {}
+            heappush(self._dues, due)
+        sleepers[task] = None
+
+        def wake_early(_: object) -> trio.lowlevel.Abort:
+            sleepers.pop(task, None)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(wake_early)
+
+    def next_due(self) -> float:
+        """See `Agenda`; a time for which nobody sleeps any more is passed over."""
+        dues, sleepers = self._dues, self._sleepers
+        while dues and not sleepers[dues[0]]:
+            del sleepers[heappop(dues)]
+        return dues[0] if dues else math.inf
+
+    def carry_out(self, now: float) -> None:
+        """See `Agenda`."""
+        while self._dues and self._dues[0] <= now:
+            for task in self._sleepers.pop(heappop(self._dues)):
+                trio.lowlevel.reschedule(task)
+
+
+def _rare(get_events: Any) -> Any:
+    """No sockets, no threads: the system knows of no event but a signal."""
+    jumps = 0
+
+    def look_now_and_then(manager: Any, timeout: float) -> Any:
+        nonlocal jumps
+        jumps += 1
+        return [] if jumps % LOOK_EVERY_JUMPS else get_events(manager, timeout)
+
+    return look_now_and_then
