@@ -218,7 +218,7 @@ BELIEFS = (
     Mutation(
         "a node that says nothing is given up",
         ASK,
-        "with trio.move_on_after(WATCH_SILENCE_MAX_S) as scope:",
+        "with trio.move_on_after(silence_max_s) as scope:",
         "with trio.CancelScope() as scope:",
         (_ASK,),
     ),
