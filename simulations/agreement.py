@@ -184,8 +184,9 @@ class _Comparison:
                 f"prices of {name} are not compared: its upstream was down till late"
             )
         for name, only in (("simulated", told - other), ("real", other - told)):
-            for node, provider in sorted(pair for pair in only if pair[1] not in dry):
-                yield f"in the end only in the {name} run {node} had fresh prices of {provider}"
+            for node, provider in sorted(only):
+                if provider not in dry and not self._is_held(node, provider):
+                    yield f"in the end only in the {name} run {node} had fresh prices of {provider}"
 
     def _is_held(self, node: str, provider: str) -> bool:
         return any(run.is_held(node, provider) for run in (self._simulated, self._real))

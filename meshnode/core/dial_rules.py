@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from meshnode.core.multiaddrs import check_peer_id
@@ -35,6 +36,7 @@ _NAME_KINDS: Final = ("dns", "dns4", "dns6", "dnsaddr")
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _PORT_MAX: Final = 65_535
 _TCP: Final = ("tcp", "*")
+_KNOWN_MAX: Final = 2_048  # addresses of which it is remembered what they are
 
 
 class Refusal(Enum):
@@ -97,20 +99,34 @@ class DialRules:
         return Refusal.OWN if place in self._own_places else place
 
     def _judge_ip(self, ip: Ip) -> Refusal | None:
-        if ip.is_loopback:
-            return None if self._loopback else Refusal.LOOPBACK
-        if ip.is_multicast:
-            return Refusal.MULTICAST
-        if ip.is_unspecified or _within(ip, _RESERVED):
-            return Refusal.RESERVED
-        if ip.is_link_local:
+        match refusal := _range_of(ip):
+            case Refusal.LOOPBACK if self._loopback:
+                return None
             # In IPv6 such an address means nothing without an interface, which none can name.
-            return None if self._link_local and ip.version == 4 else Refusal.LINK_LOCAL
-        if _within(ip, _PRIVATE):
-            return None if self._private else Refusal.PRIVATE
-        return None
+            case Refusal.LINK_LOCAL if self._link_local and ip.version == 4:
+                return None
+            case Refusal.PRIVATE if self._private:
+                return None
+            case _:
+                return refusal
 
 
+# Neighbours name the same addresses for hours, and each newcomer's goes round.
+@lru_cache(maxsize=_KNOWN_MAX)
+def _range_of(ip: Ip) -> Refusal | None:
+    """Why an address would not be dialled by somebody who has none like it; None: anybody may."""
+    if ip.is_loopback:
+        return Refusal.LOOPBACK
+    if ip.is_multicast:
+        return Refusal.MULTICAST
+    if ip.is_unspecified or _within(ip, _RESERVED):
+        return Refusal.RESERVED
+    if ip.is_link_local:
+        return Refusal.LINK_LOCAL
+    return Refusal.PRIVATE if _within(ip, _PRIVATE) else None
+
+
+@lru_cache(maxsize=_KNOWN_MAX)
 def _taken_apart(addr: str) -> tuple[Ip | None, tuple[str, ...]] | None:
     """The IP address, if there is one, and the transport: what follows, its numbers as `*`."""
     place = addr.partition("/p2p/")[0]

@@ -106,6 +106,11 @@ class Publication:
             self._mark_changed(quote.asset, now)
         return True
 
+    def repeat(self, now: float) -> None:
+        """Have all that was published said again after a window: perhaps nobody could hear it."""
+        for asset in list(self._fresh):
+            self._mark_changed(asset, now)
+
     def due_at(self) -> float | None:
         """When `take` has something to do next; None while nothing is waiting for it."""
         oldest = next(iter(self._fresh), None)

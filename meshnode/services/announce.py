@@ -20,8 +20,8 @@ TTL_INTERVALS = 12
 PRESENCE_EVERY_S = 60.0
 PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace; but a consumer that had company does not: where a thousand start together, each
-# hears all of them.
+# into its pace; its prices, too, which would be due again only after a minute. But a consumer that
+# had company does not: where a thousand start together, each hears all of them.
 EARLY_INTERVALS_S = (2.0, 8.0)
 COMPANY_MIN = 3
 
@@ -57,9 +57,11 @@ class Announcer:
         """Announce for ever; a provider's price updates count as announcements."""
         task_status.started()
         while True:
-            for early_s in EARLY_INTERVALS_S:
+            for number, early_s in enumerate(EARLY_INTERVALS_S):
                 had_company = self._company() >= COMPANY_MIN
                 await self._say()
+                if number == 1:
+                    self._publisher.repeat()
                 await trio.sleep(early_s)
                 if had_company and self._role is Role.CONSUMER:
                     break

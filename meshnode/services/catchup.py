@@ -59,7 +59,7 @@ class CatchUp:
                     nursery.start_soon(self._ask_again, peer)
 
     async def _ask_again(self, peer: str) -> None:
-        """It was busy, or somebody who only asks: in the latter case it is soon gone."""
+        """It was busy, or knew nothing yet, or is somebody who only asks and is soon gone."""
         for delay_s in RETRY_DELAYS_S:
             await trio.sleep(delay_s)
             connected = peer in self._mesh.peer_ids()
@@ -67,11 +67,13 @@ class CatchUp:
                 return
 
     async def _ask(self, peer: str) -> bool:
+        """Whether it told us anything: where all start at once, the first asked know nothing."""
         started = trio.current_time()
-        applied = refused = 0
+        applied = refused = told = 0
         try:
             async with aclosing(ask.envelopes(self._mesh, peer)) as raws:
                 async for raw in raws:
+                    told += 1
                     match self._judge_held(raw, self._wall_clock.now_ns()):
                         case Accepted(envelope=envelope):
                             applied += self._intake.take_held(envelope)
@@ -84,7 +86,7 @@ class CatchUp:
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError) as error:
             self._observer.observe(CatchUpFailed(peer, str(error)))
             return False
-        self._answers += 1
+        self._answers += told > 0
         took_s = trio.current_time() - started
         self._observer.observe(CaughtUp(peer, applied, refused, took_s))
-        return True
+        return told > 0

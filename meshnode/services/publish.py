@@ -85,6 +85,11 @@ class Publisher:
             self._due_changed.set()
         return has_room
 
+    def repeat(self) -> None:
+        """Have every price said again soon: when it was said, perhaps nobody could hear it."""
+        self._publication.repeat(trio.current_time())
+        self._due_changed.set()
+
     async def say(self, payload: Payload) -> Envelope:
         """Seal a payload under the next number and hand it to gossip.
 

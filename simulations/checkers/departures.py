@@ -17,6 +17,9 @@ from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 KNOWN_FOR_S = 10.0  # who has only just started need not know anybody
+# Silence is counted from the last word and looked at once a second. Over many deaths half are known
+# within 30 s, as the last word is some seconds older; who dies as it speaks is one beat behind.
+BEAT_S = 1.0
 NEVER_S = 66.0  # what is not noticed by now is not noticed
 
 
@@ -55,12 +58,12 @@ class Departures(Checker):
         self._awaited: dict[tuple[WorldNode, WorldNode], _Awaited] = {}
         self._pauses_taken: dict[WorldNode, float] = {}
         self.killed = (
-            Lateness("killed, and noticed by half", 0.5, 30.0, NEVER_S),
-            Lateness("killed", 0.99, 60.0, 65.0),
+            Lateness("killed, and noticed by half", 0.5, 30.0 + BEAT_S, NEVER_S),
+            Lateness("killed", 0.99, 60.0 + BEAT_S, 65.0),
         )
         self.killed_nearby = Lateness("killed where it was connected", 0.99, 5.0, 10.0)
         self.left = Lateness("left in order", 0.99, 2.0, 5.0)
-        self.froze = Lateness("frozen", 0.99, 61.0, 65.0)
+        self.froze = Lateness("frozen", 0.99, 60.0 + BEAT_S, 65.0)
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Its own farewell, as it says it."""

@@ -1,5 +1,7 @@
 """Invariant 2, first half: marks never go down, and no name is applied twice, restarts included."""
 
+from collections import defaultdict
+
 from meshnode.ports import Batch
 from protocols.envelope import Envelope
 from protocols.ids import Topic
@@ -22,6 +24,17 @@ class _Heard:
         self.forgotten_up_to = 0
 
 
+class _Account:
+    """What one node accepted and wrote down, by author; names are (epoch, seq)."""
+
+    __slots__ = ("marks", "presence", "prices")
+
+    def __init__(self) -> None:
+        self.presence: dict[bytes, tuple[int, int]] = {}
+        self.prices: dict[bytes, _Heard] = {}
+        self.marks: dict[tuple[bytes, Topic], tuple[int, int]] = {}
+
+
 class Names(Checker):
     """Keeps its own account of the names that each node accepted and wrote down."""
 
@@ -29,32 +42,30 @@ class Names(Checker):
 
     def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
         super().__init__(world, faults, court)
-        self._presence: dict[tuple[WorldNode, bytes], tuple[int, int]] = {}
-        self._prices: dict[tuple[WorldNode, bytes], _Heard] = {}
-        self._marks: dict[tuple[WorldNode, bytes, Topic], tuple[int, int]] = {}
+        self._of: defaultdict[WorldNode, _Account] = defaultdict(_Account)
 
     def ended(self, node: WorldNode) -> None:
         """A kill loses what was accepted within a commit's interval: the disk is what counts."""
-        for place in [place for place in self._presence if place[0] is node]:
-            self._presence[place] = self._marks.get((*place, Topic.PRESENCE), (0, 0))
-        for place in [place for place in self._prices if place[0] is node]:
-            epoch, seq = self._marks.get((*place, Topic.PRICES), (0, 0))
-            self._prices[place] = heard = _Heard(epoch)
+        account = self._of[node]
+        for author in account.presence:
+            account.presence[author] = account.marks.get((author, Topic.PRESENCE), (0, 0))
+        for author in account.prices:
+            epoch, seq = account.marks.get((author, Topic.PRICES), (0, 0))
+            account.prices[author] = heard = _Heard(epoch)
             heard.forgotten_up_to = seq
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Presence in strict order; prices in any, each once."""
         message = envelope.message
-        name = (message.epoch, message.seq)
+        name, author, account = (message.epoch, message.seq), message.author, self._of[node]
         if message.topic is not Topic.PRICES:
-            place = (node, message.author)
-            if name <= self._presence.get(place, (0, 0)):
+            if name <= account.presence.get(author, (0, 0)):
                 self.violated(node.name, f"accepted presence {name} again, or out of order")
-            self._presence[place] = name
+            account.presence[author] = name
             return
-        heard = self._prices.get((node, message.author))
+        heard = account.prices.get(author)
         if heard is None or message.epoch > heard.epoch:
-            heard = self._prices[node, message.author] = _Heard(message.epoch)
+            heard = account.prices[author] = _Heard(message.epoch)
         if message.epoch < heard.epoch:
             self.violated(node.name, f"accepted price update {name} of an older epoch")
         elif message.seq in heard.seqs or message.seq <= heard.forgotten_up_to:
@@ -66,11 +77,12 @@ class Names(Checker):
 
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """A mark on disk only rises."""
+        marks = self._of[node].marks
         for mark in batch.marks:
-            place = (node, mark.author, mark.topic)
-            before = self._marks.get(place, (0, 0))
+            place = (mark.author, mark.topic)
+            before = marks.get(place, (0, 0))
             # What was heard late comes with its own, lower mark; the disk keeps the higher.
             standing = node.store.mark_of(mark.author, mark.topic)
             if standing < max(before, (mark.epoch, mark.seq)):
                 self.violated(node.name, f"the mark on disk went from {before} to {standing}")
-            self._marks[place] = standing
+            marks[place] = standing

@@ -71,6 +71,16 @@ def test_an_unchanged_quote_waits_for_the_heartbeat_which_carries_the_newest_tim
     assert publication.take(due_at) == [(quote(observed_ns=50),)]
 
 
+def test_what_nobody_may_have_heard_is_said_again_once() -> None:
+    publication = Publication(window_s=0.1, heartbeat_s=60)
+    publication.offer(quote(), now=0.0)
+    publication.take(0.1)
+    publication.offer(quote("ETH-USD"), now=1.95)
+    publication.repeat(2.0)
+    # Together with what is new, and not a second time before the heartbeat.
+    assert drain(publication, 50.0) == [(2.05, quote("ETH-USD")), (2.05, quote())]
+
+
 def test_heartbeats_gather_instead_of_trickling() -> None:
     publication = Publication(heartbeat_s=60)
     for number in range(40):

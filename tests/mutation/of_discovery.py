@@ -29,8 +29,8 @@ RULES = (
     Mutation(
         "loopback is not dialled on a stranger's word",
         DIAL_RULES,
-        "            return None if self._loopback else Refusal.LOOPBACK\n",
-        "            return None\n",
+        "case Refusal.LOOPBACK if self._loopback:",
+        "case Refusal.LOOPBACK:",
         (_REFUSES, f"{_RULES}::test_where_we_listen_decides"),
     ),
     Mutation(
@@ -50,22 +50,22 @@ RULES = (
     Mutation(
         "multicast is not dialled",
         DIAL_RULES,
-        "        if ip.is_multicast:\n            return Refusal.MULTICAST\n",
+        "    if ip.is_multicast:\n        return Refusal.MULTICAST\n",
         "",
         (_REFUSES, _POISON),
     ),
     Mutation(
         "link-local is not dialled",
         DIAL_RULES,
-        "return None if self._link_local and ip.version == 4 else Refusal.LINK_LOCAL",
-        "return None",
+        "case Refusal.LINK_LOCAL if self._link_local and ip.version == 4:",
+        "case Refusal.LINK_LOCAL:",
         (_REFUSES, _POISON),
     ),
     Mutation(
         "private ranges are dialled from within only",
         DIAL_RULES,
-        "return None if self._private else Refusal.PRIVATE",
-        "return None",
+        "case Refusal.PRIVATE if self._private:",
+        "case Refusal.PRIVATE:",
         (_REFUSES, _POISON),
     ),
     Mutation(

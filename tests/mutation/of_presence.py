@@ -23,6 +23,33 @@ _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
 
 MUTATIONS = (
     Mutation(
+        "that we are back in touch waits until it is noticed",
+        PRESENCE,
+        "        await self._back_in_touch.wait()\n        self._back_in_touch = trio.Event()\n",
+        "        self._back_in_touch = trio.Event()\n        await self._back_in_touch.wait()\n",
+        (
+            "tests/services/test_tracker.py"
+            "::test_that_we_are_back_is_not_missed_by_who_is_busy_just_then",
+        ),
+    ),
+    Mutation(
+        "prices of a start are said again",
+        ANNOUNCE,
+        "                if number == 1:\n",
+        "                if False:\n",
+        (
+            "tests/services/test_presence.py"
+            "::test_prices_of_the_start_are_said_again_when_there_may_be_peers",
+        ),
+    ),
+    Mutation(
+        "who knows nothing yet has not answered",
+        "meshnode/services/catchup.py",
+        "        return told > 0\n",
+        "        return True\n",
+        ("tests/services/test_catchup.py::test_a_peer_that_knows_nothing_yet_is_asked_again",),
+    ),
+    Mutation(
         "simulated: an isolated node confirms nothing",
         DOUBTS,
         "if suspicion is None or self._is_isolated:",
@@ -51,13 +78,6 @@ MUTATIONS = (
         _SPLITS,
     ),
     Mutation(
-        "simulated: while few are connected, retries are quick",
-        "meshnode/core/address_book.py",
-        "RETRY_WHILE_FEW_S = 5.0\n",
-        "RETRY_WHILE_FEW_S = 60.0\n",
-        _SPLITS,
-    ),
-    Mutation(
         "simulated: a pause of our own re-arms the deadlines",
         DOUBTS,
         "self._listening_since = max(self._listening_since, now - waived_s)",
@@ -79,11 +99,10 @@ MUTATIONS = (
         _FREEZES,
     ),
     Mutation(
-        "simulated: silence ends in a loss",
+        "simulated: one that agrees hastens a loss",
         SUSPICION,
-        "        if silent_intervals >= OFFLINE_IF_AGREED_INTERVALS and agreed:\n"
-        "            return True\n",
-        "",
+        "        agreed = _any(self.verdicts, Verdict.GONE)\n",
+        "        agreed = False\n",
         _LOSSES,
     ),
     Mutation(

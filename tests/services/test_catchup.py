@@ -42,6 +42,10 @@ class Peer:
         """Break off no more."""
         self._breaks_off_after = None
 
+    def learns(self, *pages: Sequence[bytes]) -> None:
+        """Hand out these from now on."""
+        self._pages = pages
+
     async def serve(self, stream: Stream) -> None:
         frames = Frames(stream, REQUEST_BYTES_MAX)
         raw = await frames.receive()
@@ -202,6 +206,21 @@ async def test_a_peer_that_failed_is_asked_again_while_it_stays(autojump_clock: 
             peer.recover()
             await trio.sleep(RETRY_DELAYS_S[0] + 1)
             assert bob.prices().keys() == {"A1", "A2"}
+            await trio.sleep(2 * sum(RETRY_DELAYS_S))
+            assert len(peer.asked) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_knows_nothing_yet_is_asked_again(autojump_clock: MockClock) -> None:
+    peer = Peer([])
+    async with open_bench() as bob, trio.open_nursery() as nursery:
+        await nursery.start(bob.catch_up.run)
+        async with peer_of(bob, peer) as mesh:
+            bob.catch_up.offer(mesh.peer_id)
+            await trio.sleep(1)
+            peer.learns([said().raw])
+            await trio.sleep(RETRY_DELAYS_S[0] + 1)
+            assert len(bob.prices()) == 1
             await trio.sleep(2 * sum(RETRY_DELAYS_S))
             assert len(peer.asked) == 2
         nursery.cancel_scope.cancel()

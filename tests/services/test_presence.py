@@ -199,8 +199,8 @@ class Alice:
         )
 
     async def _wait_back_in_touch(self) -> None:
-        self.back_in_touch = trio.Event()
         await self.back_in_touch.wait()
+        self.back_in_touch = trio.Event()
 
 
 @asynccontextmanager
@@ -283,6 +283,18 @@ async def test_a_start_is_said_again_before_the_pace_begins(autojump_clock: Mock
     async with announcing(Role.CONSUMER) as alice:
         await trio.sleep(30)
     assert [at for at, _ in alice.ear.presences()] == [0, 2, 10]
+
+
+async def test_prices_of_the_start_are_said_again_when_there_may_be_peers(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.PROVIDER) as alice, trio.open_nursery() as nursery:
+        alice.publisher.offer(quote())
+        await nursery.start(alice.publisher.run)
+        await trio.sleep(50)
+        nursery.cancel_scope.cancel()
+    prices = [at for at, topic, _ in alice.ear.heard if topic is Topic.PRICES]
+    assert prices == pytest.approx([0.1, 2.1])
 
 
 @pytest.mark.parametrize(("role", "said"), [(Role.CONSUMER, [0, 2]), (Role.PROVIDER, [0, 2, 10])])

@@ -13,6 +13,7 @@ from protocols.envelope import seal
 from protocols.ids import Topic
 from protocols.messages import Message, Presence, PresenceUpdate, PriceUpdate, Role
 from simulations.checkers.court import Court
+from simulations.checkers.disks import CATCHING_UP_S
 from simulations.checkers.outages import Outages
 from simulations.faults import Faults
 from simulations.links import Links
@@ -126,7 +127,7 @@ async def test_what_is_never_written_or_written_twice_is_seen(autojump_clock: Mo
     async with on_trial() as (world, jury):
         alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
         bob = await world.start("bob", connect=[alice])
-        await trio.sleep(40)
+        await trio.sleep(CATCHING_UP_S + 10)
         (tick,) = await bob.store.history("BTC-USD", 1)
         await bob.store.commit(Batch(ticks=[tick]))
         bob.store.fill_up()
