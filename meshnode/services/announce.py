@@ -91,7 +91,9 @@ class Announcer:
 
     async def leave(self) -> None:
         """Tell everybody that this node goes on purpose."""
-        await self._publisher.say(self._update(PresenceState.LEAVING, self._interval_s()))
+        await self._publisher.say(
+            self._update(PresenceState.LEAVING, self._interval_s()), last=True
+        )
 
     def _interval_s(self) -> float:
         if self._role is Role.PROVIDER:

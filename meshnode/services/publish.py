@@ -55,6 +55,7 @@ class Publisher:
         self._turn = trio.Lock()
         self._due_changed = trio.Event()
         self._spoke_at: float | None = None
+        self._has_said_last = False
         self._said = 0
         self._failed = 0
 
@@ -90,13 +91,18 @@ class Publisher:
         self._publication.repeat(trio.current_time())
         self._due_changed.set()
 
-    async def say(self, payload: Payload) -> Envelope:
+    async def say(self, payload: Payload, *, last: bool = False) -> Envelope:
         """Seal a payload under the next number and hand it to gossip.
 
         A message that gossip could not take is counted; its number is not used again, because
-        somebody may have got it. Raises Malformed for a payload that no receiver would take.
+        somebody may have got it. After the `last` word nothing is said: who would speak waits to be
+        cancelled, for prices behind a farewell would bring the author back.
+        Raises Malformed for a payload that no receiver would take.
         """
         async with self._turn:  # numbers are given in the order of sending
+            if self._has_said_last:
+                await trio.sleep_forever()
+            self._has_said_last = last
             envelope = self._sealed(payload)
             self._vouch(envelope)
             try:

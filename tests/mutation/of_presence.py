@@ -43,6 +43,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "nothing is said after the farewell",
+        "meshnode/services/publish.py",
+        "            if self._has_said_last:\n",
+        "            if False:\n",
+        ("tests/services/test_presence.py::test_nothing_is_said_after_the_farewell",),
+    ),
+    Mutation(
         "who knows nothing yet has not answered",
         "meshnode/services/catchup.py",
         "        return told > 0\n",

@@ -328,6 +328,20 @@ async def test_a_gossip_that_refuses_is_not_pestered(autojump_clock: MockClock) 
         assert alice.ear.heard
 
 
+async def test_nothing_is_said_after_the_farewell(autojump_clock: MockClock) -> None:
+    """Two prices behind it would bring alice back; then her connections break as if she died."""
+    async with announcing(Role.PROVIDER) as alice, trio.open_nursery() as nursery:
+        await nursery.start(alice.publisher.run)
+        await trio.sleep(5)
+        await alice.announcer.leave()
+        alice.publisher.offer(quote())
+        await trio.sleep(70)
+        nursery.cancel_scope.cancel()
+    _, _, last = alice.ear.heard[-1]
+    assert isinstance(last, PresenceUpdate)
+    assert last.state is PresenceState.LEAVING
+
+
 async def test_leaving_is_said(autojump_clock: MockClock) -> None:
     alice = Alice(Role.PROVIDER)
     await alice.announcer.leave()

@@ -127,7 +127,7 @@ async def test_what_is_never_written_or_written_twice_is_seen(autojump_clock: Mo
     async with on_trial() as (world, jury):
         alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
         bob = await world.start("bob", connect=[alice])
-        await trio.sleep(CATCHING_UP_S + 10)
+        await trio.sleep(CATCHING_UP_S + 10)  # what bob was told when he joined may come again
         (tick,) = await bob.store.history("BTC-USD", 1)
         await bob.store.commit(Batch(ticks=[tick]))
         bob.store.fill_up()

@@ -73,7 +73,7 @@ async def test_a_link_that_is_cut_holds_what_is_sent(autojump_clock: MockClock) 
         assert [str(stored.quote.price) for stored in bob.store.latest()] == ["1"]
         links.mend(alice.peer_id, bob.peer_id)
         await trio.sleep(1)
-        history = await bob.store.history("BTC-USD", 10)
+        history = await bob.store.history("BTC-USD", 3)
         assert [str(stored.quote.price) for stored in history] == ["3", "2", "1"]
 
 
