@@ -5,7 +5,11 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from meshnode.core.backoff import Rng
-from meshnode.core.consumers import consumer_interval_s
+from meshnode.core.consumers import (
+    CONSUMER_INTERVAL_MIN_S,
+    CONSUMER_INTERVAL_PER_NODE_S,
+    consumer_interval_s,
+)
 from meshnode.core.providers import Providers
 from meshnode.core.suspicion import INTERVAL_S
 from meshnode.ports import TaskStatus
@@ -20,10 +24,12 @@ TTL_INTERVALS = 12
 PRESENCE_EVERY_S = 60.0
 PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace; its prices, too, which would be due again only after a minute. But a consumer that
-# had company does not: where a thousand start together, each hears all of them.
+# into its pace; its prices, too, which would be due again only after a minute.
 EARLY_INTERVALS_S = (2.0, 8.0)
+# A consumer that has company says it once. In a network so large that its consumers share a budget
+# it waits its turn from the start: where a thousand start together, each hears all of them.
 COMPANY_MIN = 3
+CONSUMERS_UNHURRIED = int(CONSUMER_INTERVAL_MIN_S / CONSUMER_INTERVAL_PER_NODE_S)
 
 
 class Announcer:
@@ -52,22 +58,37 @@ class Announcer:
         self._company = company
         self._wait_back_in_touch = wait_back_in_touch
         self._said_at = -PRESENCE_EVERY_S
+        self._pace_from: float | None = None  # as if we had spoken then
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Announce for ever; a provider's price updates count as announcements."""
         task_status.started()
         while True:
-            for number, early_s in enumerate(EARLY_INTERVALS_S):
-                had_company = self._company() >= COMPANY_MIN
-                await self._say()
-                if number == 1:
-                    self._publisher.repeat()
-                await trio.sleep(early_s)
-                if had_company and self._role is Role.CONSUMER:
-                    break
+            if self._role is Role.PROVIDER:
+                await self._begin()
             else:
-                await self._say()
+                await self._join()
             await self._keep_pace()
+
+    async def _begin(self) -> None:
+        """A provider is to be known at once."""
+        for number, early_s in enumerate(EARLY_INTERVALS_S):
+            await self._say()
+            if number == 1:
+                self._publisher.repeat()
+            await trio.sleep(early_s)
+        await self._say()
+
+    async def _join(self) -> None:
+        """A consumer says that it is there once it has somebody to say it to, or its turn comes."""
+        for early_s in EARLY_INTERVALS_S:
+            await trio.sleep(early_s)
+            if self._providers.present_count > CONSUMERS_UNHURRIED:
+                self._pace_from = trio.current_time() - self._interval_s() * self._rng.random()
+                return
+            await self._say()
+            if self._company() >= COMPANY_MIN:
+                return
 
     async def _keep_pace(self) -> None:
         """Until nobody heard us for a while: then it is as when a node starts."""
@@ -75,8 +96,11 @@ class Announcer:
             interval_s = self._interval_s()
             now = trio.current_time()
             spoke_at = self._publisher.spoke_at
+            if self._pace_from is not None:
+                spoke_at = max(self._pace_from, spoke_at or self._pace_from)
             silent = spoke_at is None or now - spoke_at >= interval_s * (1 - JITTER)
-            if silent or now - self._said_at >= PRESENCE_EVERY_S:
+            is_due = self._role is Role.PROVIDER and now - self._said_at >= PRESENCE_EVERY_S
+            if silent or is_due:
                 await self._say()
                 spoke_at = self._said_at
             assert spoke_at is not None

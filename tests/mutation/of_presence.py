@@ -35,11 +35,21 @@ MUTATIONS = (
     Mutation(
         "prices of a start are said again",
         ANNOUNCE,
-        "                if number == 1:\n",
-        "                if False:\n",
+        "            if number == 1:\n",
+        "            if False:\n",
         (
             "tests/services/test_presence.py"
             "::test_prices_of_the_start_are_said_again_when_there_may_be_peers",
+        ),
+    ),
+    Mutation(
+        "consumers of a large network wait their turn",
+        ANNOUNCE,
+        "if self._providers.present_count > CONSUMERS_UNHURRIED:",
+        "if False:",
+        (
+            "tests/services/test_presence.py"
+            "::test_in_a_large_network_a_consumer_waits_its_turn_from_the_start",
         ),
     ),
     Mutation(
