@@ -2,16 +2,15 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
+from simulations.determinism import HASH_SEED
 from simulations.runner import Setup
 
-ERROR_LINES_MAX = 20  # of a run that ended by an exception
+STOP_S = 10.0  # for the runs under way to end when nobody waits for them any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +28,28 @@ class SeedResult:
         return not self.violations
 
 
-def run_seeds(setup: Setup, seeds: Sequence[int]) -> Iterator[SeedResult]:
-    """Run every seed, as many at a time as there are cores; results as they come."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = [pool.submit(_run, replace(setup, seed=seed)) for seed in seeds]
+def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None, None]:
+    """Run every seed, as many at a time as there are cores; results as they come.
+
+    Raises RuntimeError where they cannot be run at all.
+    """
+    what = (setup.scenario.name, str(setup.nodes), str(setup.minutes), setup.stack)
+    command = [sys.executable, "-m", "simulations.forks", *what, *map(str, seeds)]
+    # With the hash seed that a replay has, or that would be another run.
+    environ = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdout=subprocess.PIPE, text=True, env=environ
+    ) as forks:
+        assert forks.stdout is not None, "it is a pipe"
         try:
-            for run in as_completed(runs):
-                yield run.result()
+            for line in forks.stdout:
+                told = json.loads(line)
+                yield SeedResult(**{**told, "violations": tuple(told["violations"])})
+            if forks.wait():
+                raise RuntimeError(f"running seeds ended with code {forks.returncode}")
         finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _run(setup: Setup) -> SeedResult:
-    _, *arguments = shlex.split(setup.command())
-    command = [sys.executable, "-m", "meshnode", *arguments, "--json"]
-    environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(  # noqa: S603 - ourselves
-        command, capture_output=True, text=True, env=environ, check=False
-    )
-    try:
-        document = json.loads(done.stdout)
-    except ValueError:
-        lines = done.stderr.splitlines()[-ERROR_LINES_MAX:]
-        return SeedResult(setup.seed, tuple(lines) or ("it ended unheard",), setup.command(), 0.0)
-    violations = tuple(
-        f"{v['rule']}: at {v['at_s']:.1f} s on {v['node']}: {v['saw']}"
-        for v in document["violations"]
-    )
-    return SeedResult(setup.seed, violations, setup.command(), document["real_s"])
+            forks.terminate()
+            try:
+                forks.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                forks.kill()

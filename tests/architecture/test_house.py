@@ -33,6 +33,7 @@ EDGES = (
     "meshnode/__main__.py",
     "meshnode/adapters/libp2p",
     "meshnode/adapters/storage/portal.py",
+    "simulations/forks.py",
     "simulations/model_mesh.py",
 )
 

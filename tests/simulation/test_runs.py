@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,31 @@ def test_a_run_that_ends_by_an_exception_fails_its_seed(tmp_path: os.PathLike[st
     (result,) = run_seeds(Setup(load(file), 3, 1, 0.1), [5])
     assert not result.holds
     assert any("oops" in line for line in result.violations)
+
+
+def processes_about(file: Path) -> list[str]:
+    """The ids of the processes whose command names a file."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and str(file).encode() in (entry / "cmdline").read_bytes():
+                found.append(entry.name)
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def test_runs_that_nobody_waits_for_are_ended(tmp_path: Path) -> None:
+    scenario = tmp_path / "half_endless.py"
+    scenario.write_text(
+        '"""The first seed ends, the others go on and on."""\n\nimport random\n\n\n'
+        "async def play(stage):\n"
+        "    endless = stage.rng.random() != random.Random('scenario 1').random()\n"
+        "    while endless:\n"
+        "        await stage.wait(1)\n"
+    )
+    runs = run_seeds(Setup(load(str(scenario)), 3, 1, 1_000_000), range(1, 4))
+    assert next(runs).seed == 1
+    assert len(processes_about(scenario)) >= 2
+    runs.close()
+    assert processes_about(scenario) == []

@@ -1,0 +1,107 @@
+"""Runs of many seeds, forked from one process that has loaded and run everything once.
+
+Loading takes a second, and code that has run before runs faster.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from multiprocessing.connection import Connection, wait
+
+from simulations.runner import Outcome, Setup, simulate
+from simulations.scenario import load
+from simulations.seeds import SeedResult
+
+ERROR_LINES_MAX = 20  # of a run that ended by an exception
+WARM_UP = ("steady", 4, 0.2)  # scenario, nodes, minutes
+STOP_S = 5.0  # for a run that is not wanted any more to end
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the seeds of a setup, and print what becomes of each as a line of JSON.
+
+    The arguments: scenario, nodes, minutes, stack, and the seeds.
+    """
+    # Whoever asked has gone away: the runs under way end with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    name, nodes, minutes, stack, *seeds = arguments
+    setup = Setup(load(name), int(nodes), 0, float(minutes), stack)
+    for result in run_all(setup, [int(seed) for seed in seeds]):
+        print(json.dumps(asdict(result)), flush=True)
+
+
+def run_all(setup: Setup, seeds: Sequence[int]) -> Iterator[SeedResult]:
+    """Run every seed, as many at a time as there are cores; results as they come."""
+    name, nodes, minutes = WARM_UP
+    simulate(Setup(load(name), nodes, 1, minutes, setup.stack))
+    waiting = [replace(setup, seed=seed) for seed in reversed(seeds)]
+    running: dict[Connection, _Run] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < (os.cpu_count() or 1):
+                run = _Run(waiting.pop())
+                running[run.results] = run
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection), "nothing else is waited for"
+                yield running.pop(ready).result()
+    finally:
+        for run in running.values():
+            run.stop()
+
+
+class _Run:
+    """One seed in a process of its own."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        context = multiprocessing.get_context("fork")
+        self.results, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_play, args=(setup, sender), daemon=True)
+        self._process.start()
+        sender.close()
+
+    def result(self) -> SeedResult:
+        """What came of it, once `results` is ready."""
+        try:
+            found: SeedResult = self.results.recv()
+        except EOFError:
+            found = _failed(self._setup, ["it ended unheard"])
+        self._process.join()
+        self.results.close()
+        return found
+
+    def stop(self) -> None:
+        """End it, whatever it is at."""
+        self._process.terminate()
+        self._process.join(STOP_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self.results.close()
+
+
+def _play(setup: Setup, results: "Connection[SeedResult, None]") -> None:
+    try:
+        found = _of(simulate(setup))
+    except BaseException:  # noqa: BLE001 - whatever ends a run is told with its seed
+        found = _failed(setup, traceback.format_exc().splitlines()[-ERROR_LINES_MAX:])
+    results.send(found)
+    results.close()
+
+
+def _of(outcome: Outcome) -> SeedResult:
+    setup, violations = outcome.setup, tuple(map(str, outcome.violations))
+    return SeedResult(setup.seed, violations, setup.command(), outcome.real_s)
+
+
+def _failed(setup: Setup, lines: Sequence[str]) -> SeedResult:
+    return SeedResult(setup.seed, tuple(lines), setup.command(), 0.0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
