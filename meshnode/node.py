@@ -215,7 +215,14 @@ class _Node:
             vouch=self.admission.vouch,
         )
         poll = Poll(self.platform.make_sources(config), publisher, observer, wall_clock, rng)
-        catch_up = CatchUp(mesh, self.admission.judge_held, intake, observer, self.judging_clock)
+        catch_up = CatchUp(
+            mesh,
+            self.admission.judge_held,
+            intake,
+            observer,
+            self.judging_clock,
+            presence.wait_returned,
+        )
         connections = Connections(
             mesh,
             config.connect,

@@ -5,6 +5,7 @@ is kept longer, and the two cannot displace each other: a flood of made-up addre
 address that is good.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -25,6 +26,7 @@ UNPROVEN_FAILURES_MAX = 5  # then it is forgotten: about a minute
 PROVEN_FAILURES_MAX = 1_000  # the same of what once worked: over an hour, or a day with peers
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
 RETRY_WHILE_FEW_S = 5.0
+RETRY_WHILE_BLIND_S = 15.0
 
 
 class Origin(IntEnum):
@@ -174,19 +176,24 @@ class AddressBook:
         )
 
     def choose(
-        self, connected: AbstractSet[str], now: float, rng: Rng, *, few: bool
+        self,
+        besides: AbstractSet[str],
+        now: float,
+        rng: Rng,
+        *,
+        wait_max_s: float = math.inf,
     ) -> Address | None:
         """The address to dial next, if one is due: what worked first, what held, what failed least.
 
-        With `few` connections nothing waits longer than five seconds.
+        Not of the peers in `besides`. No address waits longer than `wait_max_s` after a failure.
         """
         for entries in (self._proven, self._unproven):
             best: tuple[int, bool, int] | None = None
             found: list[Address] = []
             for address, entry in entries.items():
                 if (
-                    address.peer_id in connected
-                    or not _is_due(entry, now, few=few)
+                    address.peer_id in besides
+                    or not _is_due(entry, now, wait_max_s)
                     or str(address) in self._seeds
                 ):
                     continue
@@ -282,8 +289,5 @@ class AddressBook:
         entry.tried_at, entry.delay_s = now, RETRY.delay_s(entry.attempt, rng)
 
 
-def _is_due(entry: _Entry, now: float, *, few: bool) -> bool:
-    if entry.tried_at is None:
-        return True
-    delay_s = min(entry.delay_s, RETRY_WHILE_FEW_S) if few else entry.delay_s
-    return now >= entry.tried_at + delay_s
+def _is_due(entry: _Entry, now: float, wait_max_s: float) -> bool:
+    return entry.tried_at is None or now >= entry.tried_at + min(entry.delay_s, wait_max_s)

@@ -23,6 +23,8 @@ from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 
 RETURN_MESSAGES = 2  # one may have been under way for long
 HEARD_WITHIN_S = 60.0
+MISSED_S = 3_600.0  # one that is gone for longer is looked for no more
+_MISSED = frozenset({ProviderState.OFFLINE, ProviderState.UNREACHABLE})
 
 
 class Providers:
@@ -115,6 +117,12 @@ class Providers:
     def find(self, peer: str) -> ProviderRecord | None:
         """The record of a provider by its peer id."""
         return self._table.find(peer)
+
+    def misses_any(self, now: float) -> bool:
+        """Whether one was lost within the hour without a farewell: we may be cut off from it."""
+        return any(
+            record.state in _MISSED and now - record.said_at < MISSED_S for record in self._table
+        )
 
     def states(self) -> frozenset[ProviderState]:
         """The states in which any provider is."""

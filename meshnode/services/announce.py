@@ -104,7 +104,8 @@ class Announcer:
                 await self._say()
                 spoke_at = self._said_at
             assert spoke_at is not None
-            jitter = 1 + JITTER * (2 * self._rng.random() - 1)
+            # Never late: two messages of a provider that is back are heard within two intervals.
+            jitter = 1 - JITTER * self._rng.random()
             with trio.move_on_at(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S)):
                 await self._wait_back_in_touch()
                 return

@@ -1,6 +1,6 @@
 """Catch-up: a node that joins asks a peer for everything, and judges each envelope."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 import trio
@@ -15,13 +15,19 @@ from protocols.errors import ProtocolError
 
 PEERS_ASKED = 2  # one may know little or lie by leaving out; who is asked again is bounded
 RETRY_DELAYS_S = (5.0, 15.0, 45.0)  # a peer's budget of requests is for 15 s
+# After a provider is back our neighbours may have been cut off from it as well: each round of
+# asking brings its prices one hop further.
+RETURN_DELAYS_S = (1.0, 5.0, 10.0)
 OFFERS_MAX = 64  # peers waiting to be asked; more are not needed, and dropped
 
 JudgeHeld = Callable[[bytes, int], Verdict]
 
 
 class CatchUp:
-    """Asks the first peers that connect for their envelopes."""
+    """Asks the first peers that connect for their envelopes, and a few when a provider is back.
+
+    `wait_returned` waits until one is heard again of which prices may have been missed.
+    """
 
     def __init__(
         self,
@@ -30,12 +36,14 @@ class CatchUp:
         intake: Intake,
         observer: Observer,
         wall_clock: WallClock,
+        wait_returned: Callable[[], Awaitable[None]],
     ) -> None:
         self._mesh = mesh
         self._judge_held = judge_held
         self._intake = intake
         self._observer = observer
         self._wall_clock = wall_clock
+        self._wait_returned = wait_returned
         self._offers, self._offered = trio.open_memory_channel[str](OFFERS_MAX)
         self._answers = 0
 
@@ -54,9 +62,23 @@ class CatchUp:
         """Ask those offered, as far as there is need, for ever."""
         task_status.started()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._ask_after_returns)
             async for peer in self._offered:
                 if self._answers < PEERS_ASKED and not await self._ask(peer):
                     nursery.start_soon(self._ask_again, peer)
+
+    async def _ask_after_returns(self) -> None:
+        """What was said behind a split is said again only when its price moves."""
+        while True:
+            await self._wait_returned()
+            for number, delay_s in enumerate(RETURN_DELAYS_S):
+                await trio.sleep(delay_s)
+                # Who connected last is likeliest to come from where we could not hear.
+                newest_first = self._mesh.peer_ids()[::-1]
+                first = number * PEERS_ASKED
+                among = newest_first[first : first + PEERS_ASKED] or newest_first[:PEERS_ASKED]
+                for peer in among:
+                    await self._ask(peer)
 
     async def _ask_again(self, peer: str) -> None:
         """It was busy, or knew nothing yet, or is somebody who only asks and is soon gone."""

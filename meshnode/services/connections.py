@@ -1,6 +1,7 @@
 """Connections: seeds dialled for ever, peers pinged, and word of who came and went."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import trio
 
@@ -83,6 +84,8 @@ class Connections:
             addresses,
             self._since.keys,
             self.nodes,
+            self._heard,
+            lambda: presence.outage.since is not None,
             rng,
             peers_min=peers_min,
             peers_aim=self._peers_aim,
@@ -120,6 +123,11 @@ class Connections:
         if len(self.nodes()) > self._peers_aim:
             # It may have ended our connection because it has too many; we have others.
             await self._end(peer)
+
+    def _heard(self) -> AbstractSet[str] | None:
+        """The nodes that we hear, while we miss a provider; else None."""
+        providers = self._presence.providers
+        return providers.present() if providers.misses_any(trio.current_time()) else None
 
     def _known_places(self, peer: str) -> list[Address]:
         """Of hearsay a refusal would prove nothing."""

@@ -1,17 +1,24 @@
 """Discovery: dials nodes that were heard of while we have fewer connections than we want."""
 
+import math
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 import trio
 
-from meshnode.core.address_book import Address, AddressBook
+from meshnode.core.address_book import (
+    RETRY_WHILE_BLIND_S,
+    RETRY_WHILE_FEW_S,
+    Address,
+    AddressBook,
+)
 from meshnode.core.backoff import Rng
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import TaskStatus
 from meshnode.services.dialling import Dialler
 
 DIAL_EVERY_S = 1.0  # one dial a second in all, whatever is claimed about whomever
+SEARCH_PLACES = 2  # beyond those we aim at, for nodes that we do not hear while we miss a provider
 DIALS_MAX = 6  # under way at a time: who does not answer holds one for five seconds
 
 
@@ -19,7 +26,8 @@ class Discovery:
     """Chooses from the address book.
 
     `connected` gives the ids of the peers connected now, `nodes` of those of them that are nodes:
-    who only asks us for something is no company.
+    who only asks us for something is no company. `heard` gives the ids of the nodes that we hear,
+    or None while we miss no provider; `blind` tells that none is there.
     """
 
     def __init__(
@@ -28,6 +36,8 @@ class Discovery:
         addresses: AddressBook,
         connected: Callable[[], AbstractSet[str]],
         nodes: Callable[[], AbstractSet[str]],
+        heard: Callable[[], AbstractSet[str] | None],
+        blind: Callable[[], bool],
         rng: Rng,
         *,
         peers_min: int,
@@ -37,6 +47,8 @@ class Discovery:
         self._addresses = addresses
         self._connected = connected
         self._nodes = nodes
+        self._heard = heard
+        self._blind = blind
         self._rng = rng
         self._peers_min = peers_min
         self._peers_aim = peers_aim
@@ -59,13 +71,23 @@ class Discovery:
         if len(self._under_way) >= DIALS_MAX:
             return None
         company = len(self._nodes())
-        if company + len(self._under_way) >= self._peers_aim:
-            return None
+        besides = self._connected() | self._under_way
+        open_places = self._peers_aim - company - len(self._under_way)
+        heard = self._heard()
+        if heard is not None and open_places > -SEARCH_PLACES:
+            # Both sides of a split may have all the company that they want: somebody has to look
+            # for those who are not here.
+            missed = self._choose(company, besides | heard)
+            if missed is not None:
+                return missed
+        return self._choose(company, besides) if open_places > 0 else None
+
+    def _choose(self, company: int, besides: AbstractSet[str]) -> Address | None:
+        wait_max_s = RETRY_WHILE_BLIND_S if self._blind() else math.inf
+        if company < self._peers_min:
+            wait_max_s = RETRY_WHILE_FEW_S
         return self._addresses.choose(
-            self._connected() | self._under_way,
-            trio.current_time(),
-            self._rng,
-            few=company < self._peers_min,
+            besides, trio.current_time(), self._rng, wait_max_s=wait_max_s
         )
 
     async def _dial(self, address: Address) -> None:

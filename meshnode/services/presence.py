@@ -13,6 +13,7 @@ from meshnode.core.facts import (
     OutageStarted,
     ProcessPaused,
     ProviderFact,
+    ProviderReturned,
     ProviderSuspected,
 )
 from meshnode.core.isolation import ISOLATED_AFTER_S, Isolation
@@ -28,6 +29,8 @@ from protocols.messages import PresenceUpdate, PriceUpdate
 
 # What was said longer ago may have been waiting behind a connection that hangs.
 IN_TOUCH_NS = 15 * 10**9
+# Gossip brings what we did not hear for a while; of one gone for longer, prices may be missing.
+MISSED_AFTER_S = 20.0
 
 
 class Presence:
@@ -60,6 +63,7 @@ class Presence:
         self._headcount: Headcount | None = None
         self._suspected = trio.Event()
         self._back_in_touch = trio.Event()
+        self._returned = trio.Event()
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -132,6 +136,11 @@ class Presence:
         self._suspected = trio.Event()
         await self._suspected.wait()
 
+    async def wait_returned(self) -> None:
+        """Wait until a provider is back that was silent for so long that we missed prices."""
+        await self._returned.wait()
+        self._returned = trio.Event()
+
     async def wait_back_in_touch(self) -> None:
         """Wait until somebody answers again after nobody did, or we run again after a pause.
 
@@ -181,6 +190,8 @@ class Presence:
         match fact:
             case ProviderSuspected() | IsolationEnded():
                 self._suspected.set()
+            case ProviderReturned(gone_s=gone_s) if gone_s >= MISSED_AFTER_S:
+                self._returned.set()
             case OutageStarted() if self.outage.since is not None:
                 since = self.outage.since
                 self._headcount = Headcount(

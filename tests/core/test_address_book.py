@@ -1,5 +1,6 @@
 """Where Bob may reach others: what he was told, what he tried, and what he forgets."""
 
+import math
 import random
 
 import pytest
@@ -143,29 +144,29 @@ def test_what_worked_is_dialled_first_and_what_held_before_what_did_not(
 ) -> None:
     dave, erin = someone(5), someone(6)
     book.told(id_of(ALICE), places(1), Origin.AUTHOR)
-    assert book.choose(NOBODY, 0, rng, few=False) == at(1)
+    assert book.choose(NOBODY, 0, rng) == at(1)
     for number, (peer, lasted_s) in enumerate([(dave, 5.0), (erin, RETRY.stable_s)], start=2):
         book.worked(Address(peer, f"/memory/{number}"), now_ns=number)
         book.lost(peer, 0.0, lasted_s, rng)
-    assert book.choose(NOBODY, 0.1, rng, few=False) == at(1)  # the others wait a little
-    assert book.choose(NOBODY, 10, rng, few=False) == Address(erin, "/memory/3")
-    assert book.choose(frozenset({erin}), 10, rng, few=False) == Address(dave, "/memory/2")
-    assert book.choose(frozenset({erin, dave, id_of(ALICE)}), 10, rng, few=False) is None
+    assert book.choose(NOBODY, 0.1, rng) == at(1)  # the others wait a little
+    assert book.choose(NOBODY, 10, rng) == Address(erin, "/memory/3")
+    assert book.choose(frozenset({erin}), 10, rng) == Address(dave, "/memory/2")
+    assert book.choose(frozenset({erin, dave, id_of(ALICE)}), 10, rng) is None
 
 
 def test_seeds_are_left_to_whoever_keeps_them(rng: random.Random) -> None:
     book = AddressBook(RULES, seeds=[str(at(1))])
     book.told(id_of(ALICE), places(1), Origin.AUTHOR)
-    assert book.choose(NOBODY, 0, rng, few=True) is None
+    assert book.choose(NOBODY, 0, rng, wait_max_s=RETRY_WHILE_FEW_S) is None
     book.told(id_of(ALICE), places(2), Origin.AUTHOR)  # it moved
-    assert book.choose(NOBODY, 0, rng, few=True) == at(2)
+    assert book.choose(NOBODY, 0, rng, wait_max_s=RETRY_WHILE_FEW_S) == at(2)
 
 
 def test_chance_decides_among_equals_and_the_same_chance_the_same_way(book: AddressBook) -> None:
     for number in range(20):
         book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
-    chosen = [book.choose(NOBODY, 0, random.Random(seed), few=False) for seed in range(20)]
-    again = [book.choose(NOBODY, 0, random.Random(seed), few=False) for seed in range(20)]
+    chosen = [book.choose(NOBODY, 0, random.Random(seed)) for seed in range(20)]
+    again = [book.choose(NOBODY, 0, random.Random(seed)) for seed in range(20)]
     assert chosen == again
     assert len(set(chosen)) > 5
 
@@ -184,7 +185,12 @@ def test_what_fails_waits_longer_and_longer_but_five_seconds_while_peers_are_few
                 next(
                     wait_s / 10
                     for wait_s in range(1000)
-                    if book.choose(NOBODY, now + wait_s / 10, rng, few=few)
+                    if book.choose(
+                        NOBODY,
+                        now + wait_s / 10,
+                        rng,
+                        wait_max_s=RETRY_WHILE_FEW_S if few else math.inf,
+                    )
                 )
             )
         now += 100
@@ -215,7 +221,9 @@ def test_who_reaches_nobody_forgets_nobody(book: AddressBook, rng: random.Random
     for _ in range(10 * UNPROVEN_FAILURES_MAX):
         book.failed(at(1), 0, rng, alone=True)
     assert at(1) in book
-    assert book.choose(NOBODY, 1, rng, few=True) is None  # it waits all the same
+    assert (
+        book.choose(NOBODY, 1, rng, wait_max_s=RETRY_WHILE_FEW_S) is None
+    )  # it waits all the same
 
 
 def test_a_success_forgives_every_failure(book: AddressBook, rng: random.Random) -> None:
@@ -274,7 +282,7 @@ def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook, rng: ran
         KnownAddr(alice, "/memory/1", 7, 3),
         KnownAddr(carol, "/memory/5", None, UNPROVEN_FAILURES_MAX - 1),
     )
-    assert book.choose(NOBODY, 0, rng, few=False) == at(1)
+    assert book.choose(NOBODY, 0, rng) == at(1)
     book.failed(Address(id_of(CAROL), "/memory/5"), 0, rng, alone=False)
     assert len(book) == 1
 

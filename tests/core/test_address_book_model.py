@@ -1,5 +1,6 @@
 """The address book against a simple model: whatever happens, it holds what it should."""
 
+import math
 import random
 
 from hypothesis import settings
@@ -72,7 +73,9 @@ class Dialling(RuleBasedStateMachine):
 
     @rule(few=st.booleans(), away=st.sets(PEER), works=st.booleans(), alone=st.booleans())
     def dial(self, *, few: bool, away: set[str], works: bool, alone: bool) -> None:
-        address = self.book.choose(away, self.now, self.rng, few=few)
+        address = self.book.choose(
+            away, self.now, self.rng, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
+        )
         if address is None:
             return
         assert address in self.held()
@@ -93,7 +96,9 @@ class Dialling(RuleBasedStateMachine):
 
     @rule(few=st.booleans())
     def nothing_due_is_left_waiting(self, *, few: bool) -> None:
-        chosen = self.book.choose(frozenset(), self.now, self.rng, few=few)
+        chosen = self.book.choose(
+            frozenset(), self.now, self.rng, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
+        )
         rested = [
             address
             for address in self.held()

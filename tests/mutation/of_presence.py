@@ -43,6 +43,36 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "prices of a provider that was away are asked for",
+        "meshnode/services/presence.py",
+        "                self._returned.set()\n",
+        "                pass\n",
+        (
+            "tests/services/test_catchup.py"
+            "::test_what_a_provider_said_while_it_was_away_is_asked_for_when_it_is_back",
+        ),
+    ),
+    Mutation(
+        "who misses a provider looks beyond its own side",
+        "meshnode/services/discovery.py",
+        "if heard is not None and open_places > -SEARCH_PLACES:",
+        "if False:",
+        (
+            "tests/services/test_discovery.py"
+            "::test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear",
+        ),
+    ),
+    Mutation(
+        "it looks for those that it does not hear",
+        "meshnode/services/discovery.py",
+        "missed = self._choose(company, besides | heard)",
+        "missed = self._choose(company, besides)",
+        (
+            "tests/services/test_discovery.py"
+            "::test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear",
+        ),
+    ),
+    Mutation(
         "consumers of a large network wait their turn",
         ANNOUNCE,
         "if self._providers.present_count > CONSUMERS_UNHURRIED:",

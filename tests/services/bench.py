@@ -157,7 +157,12 @@ class Bench:
             skewed=self.admission.skewed,
         )
         self.catch_up = CatchUp(
-            self.mesh, self.admission.judge_held, self.intake, self.witness, self.clock
+            self.mesh,
+            self.admission.judge_held,
+            self.intake,
+            self.witness,
+            self.clock,
+            self.presence.wait_returned,
         )
         self.answer = Answer(
             self.status, self.book, self.presence, self.limiter, self.witness, self.clock

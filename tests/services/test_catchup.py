@@ -5,18 +5,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core.facts import CatchUpFailed, CaughtUp, Fact
 from meshnode.core.verdicts import Accepted, Reason
 from meshnode.ports import Stream
-from meshnode.services.catchup import OFFERS_MAX, PEERS_ASKED, RETRY_DELAYS_S
+from meshnode.services.catchup import OFFERS_MAX, PEERS_ASKED, RETRY_DELAYS_S, RETURN_DELAYS_S
 from meshnode.services.feed import PricesChanged
 from meshnode.services.frames import Frames
+from meshnode.services.presence import MISSED_AFTER_S
 from protocols.codec import pack_envelope
 from protocols.envelope import Envelope
 from protocols.ids import PRICES_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX
+from protocols.messages import Role
 from protocols.queries import PricesRequest, ProofsHeader
 from simulations.clock import START_NS
 from simulations.model_mesh import ModelMesh, open_model_mesh
@@ -103,6 +106,37 @@ async def test_everything_a_peer_holds_is_judged_and_applied(autojump_clock: Moc
         assert (await bob.store.load()).marks == ()
     assert [request.proofs for request in peer.asked] == [True, True]
     assert peer.asked[0].assets is None
+
+
+async def test_what_a_provider_said_while_it_was_away_is_asked_for_when_it_is_back(
+    autojump_clock: MockClock,
+) -> None:
+    first, missed = said(quote("BTC-USD", "7")), said(quote("BTC-USD", "9"), seq=2)
+    peer = Peer([first.raw])
+    async with open_bench() as bob, trio.open_nursery() as nursery:
+        await nursery.start(bob.catch_up.run)
+        async with peer_of(bob, peer) as mesh:
+            bob.catch_up.offer(mesh.peer_id)
+            await trio.sleep(10)
+            peer.learns([missed.raw])
+            for silent_s in (0, MISSED_AFTER_S):
+                assert bob.prices() == {"BTC-USD": "7"}
+                hears_of(bob, ALICE)
+                for _ in range(round(silent_s)):
+                    await trio.sleep(5)
+                    bob.presence.sweep()
+            hears_of(bob, ALICE)
+            await trio.sleep(3)
+            hears_of(bob, ALICE)
+            await trio.sleep(RETURN_DELAYS_S[0] + 1)
+            assert bob.prices() == {"BTC-USD": "9"}
+        nursery.cancel_scope.cancel()
+
+
+def hears_of(bench: Bench, who: SigningKey) -> None:
+    """A provider says that it is there."""
+    here = presence(Role.PROVIDER)
+    bench.presence.heard(bytes(who.verify_key), here, bench.clock.now_ns())
 
 
 REFUSED = {

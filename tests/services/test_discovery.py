@@ -11,7 +11,7 @@ import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
 
-from meshnode.core.address_book import RETRY_WHILE_FEW_S, Address, Origin
+from meshnode.core.address_book import RETRY_WHILE_BLIND_S, RETRY_WHILE_FEW_S, Address, Origin
 from meshnode.core.facts import PeerLost, ProviderSuspected
 from meshnode.errors import DialRefused, PeerUnreachable
 from meshnode.services.connections import (
@@ -78,6 +78,36 @@ async def listen_and_tell(bench: Bench, number: int) -> None:
         bench.addresses.told(mesh.peer_id, mesh.addrs(), Origin.AUTHOR)
         bench.presence.heard(key_from_peer_id(mesh.peer_id), presence(), START_NS)
         await trio.sleep_forever()
+
+
+async def test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_bench() as bob,
+        node(bob, ALICE) as alice,
+        node(bob, CAROL) as carol,
+        trio.open_nursery() as nursery,
+    ):
+        for number in range(PEERS_AIM + 2):
+            nursery.start_soon(listen_and_tell, bob, number + 10)
+        bob.addresses.told(carol.peer_id, carol.addrs(), Origin.AUTHOR)
+        await trio.sleep(0.1)
+        async with connecting(bob), every_dial(bob) as dials:
+            bob.network.cut_link(bob.mesh.peer_id, carol.peer_id)
+            await trio.sleep(30)
+            before = len(dials)
+            # Alice provides, and is lost: she may be with carol, where we cannot hear them.
+            bob.presence.heard(bytes(ALICE.verify_key), presence(Role.PROVIDER), bob.clock.now_ns())
+            bob.presence.connection_lost(alice.peer_id)
+            bob.presence.dial_refused(alice.peer_id)
+            bob.presence.nobody_to_ask(alice.peer_id)
+            assert bob.providers.misses_any(trio.current_time())
+            bob.network.mend_link(bob.mesh.peer_id, carol.peer_id)
+            await trio.sleep(RETRY_WHILE_BLIND_S + DIAL_EVERY_S + 1)
+            assert carol.peer_id in connected(bob)
+            assert {addr.rpartition("/")[2] for _, addr in dials[before:]} == {carol.peer_id}
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_lost_peer_is_replaced(autojump_clock: MockClock) -> None:
