@@ -86,6 +86,7 @@ class _Run:
 
 
 def _play(setup: Setup, results: "Connection[SeedResult, None]") -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who is not wanted any more ends at once
     try:
         found = _of(simulate(setup))
     except BaseException:  # noqa: BLE001 - whatever ends a run is told with its seed

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from meshnode.adapters.storage.memory import MemoryStore
@@ -366,6 +366,15 @@ lives = st.lists(st.lists(batches, max_size=4), min_size=1, max_size=3)
 @pytest.mark.parametrize("shelf_in", SHELVES)
 @settings(max_examples=15, deadline=None)
 @given(lives=lives)
+@example(  # an author's last envelope went before the author did
+    lives=[
+        [
+            Batch(envelopes=[(EnvelopeKey(BOB, 0, 2), b"")], forgotten=[BOB]),
+            Batch(released=[EnvelopeKey(BOB, 0, 2)], marks=[Mark(BOB, Topic.PRICES, 0, 0)]),
+            Batch(forgotten=[BOB]),
+        ]
+    ]
+)
 def test_it_does_what_the_model_does(shelf_in: ShelfIn, lives: list[list[Batch]]) -> None:
     async def live(shelf: Shelf) -> None:
         model = Model()

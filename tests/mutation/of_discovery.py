@@ -130,14 +130,14 @@ BOOK = (
     Mutation(
         "while peers are few nothing waits long",
         ADDRESS_BOOK,
-        "min(entry.delay_s, RETRY_WHILE_FEW_S) if few else entry.delay_s",
-        "entry.delay_s",
+        "entry.tried_at + min(entry.delay_s, wait_max_s)",
+        "entry.tried_at + entry.delay_s",
         (f"{_BOOK}::test_what_fails_waits_longer_and_longer_but_five_seconds_while_peers_are_few",),
     ),
     Mutation(
         "who is connected is not dialled",
         ADDRESS_BOOK,
-        "                    address.peer_id in connected\n                    or ",
+        "                    address.peer_id in besides\n                    or ",
         "                    ",
         (f"{_BOOK}::test_what_worked_is_dialled_first_and_what_held_before_what_did_not",),
     ),
@@ -161,8 +161,8 @@ DIALS = (
     Mutation(
         "enough peers are enough",
         DISCOVERY,
-        "        if company + len(self._under_way) >= self._peers_aim:\n            return None\n",
-        "",
+        "return self._choose(company, besides) if open_places > 0 else None",
+        "return self._choose(company, besides)",
         (f"{_DISCOVERY}::test_nodes_that_were_heard_of_are_dialled_until_there_are_enough",),
     ),
     Mutation(

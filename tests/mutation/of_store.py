@@ -152,7 +152,7 @@ TRANSACTIONS = (
     Mutation(
         "nobody is forgotten whose quotes are stored",
         TABLES,
-        "if id_ is None or (self.quoted is not None and id_ in self.quoted):",
+        "if id_ is None or id_ in known.quoted or await _fetch(connection, _HAS_ENVELOPE, (id_,)):",
         "if id_ is None:",
         (f"{_CONTRACT}::test_a_forgotten_author_s_marks_go_unless_its_quotes_are_stored",),
     ),

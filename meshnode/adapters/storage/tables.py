@@ -25,7 +25,8 @@ _DROP_ENVELOPE: Final = "DELETE FROM envelope WHERE author_id = ? AND epoch = ? 
 _DROP_MARKS: Final = "DELETE FROM mark WHERE author_id = ?"
 _DROP_AUTHOR: Final = "DELETE FROM author WHERE id = ?"
 _PUT_MARK: Final = "REPLACE INTO mark (author_id, topic, epoch, seq, checksum) VALUES (?,?,?,?,?)"
-_GET_QUOTED: Final = "SELECT author_id FROM latest UNION SELECT author_id FROM envelope"
+_GET_QUOTED: Final = "SELECT DISTINCT author_id FROM latest"
+_HAS_ENVELOPE: Final = "SELECT 1 FROM envelope WHERE author_id = ? LIMIT 1"
 _GET_QUOTES: Final = f"SELECT {rows.QUOTE_COLUMNS} FROM"
 _GET_MARKS: Final = "SELECT author_id, topic, epoch, seq, checksum FROM mark"
 _GET_ENVELOPES: Final = "SELECT author_id, epoch, seq, raw, checksum FROM envelope"
@@ -49,10 +50,10 @@ FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 class Known:
     """What a file says, held in memory.
 
-    `authors`, `assets` and `quoted` (ids of the authors with quotes or envelopes, None until
-    somebody needs to know) save look-ups and are doubtful after a failure, until `learn`. `marks`
-    and `own_epoch` are promises: they only grow, and outlive the file; but those of an author
-    that is forgotten go.
+    `authors`, `assets` and `quoted` (ids of the authors with quotes, None until somebody needs to
+    know; a quote is replaced, never deleted) save look-ups and are doubtful after a failure, until
+    `learn`. `marks` and `own_epoch` are promises: they only grow, and outlive the file; but those
+    of an author that is forgotten go.
     """
 
     authors: Ids[bytes] = field(default_factory=lambda: Ids(()))
@@ -72,15 +73,11 @@ class Known:
                 higher[key] = epoch, seq
         return higher
 
-    def forget(self, author: bytes) -> int | None:
-        """Drop an author nothing of which is stored but marks; returns its id, if it had one."""
-        id_ = self.authors.get(author)
-        if id_ is None or (self.quoted is not None and id_ in self.quoted):
-            return None
+    def forget(self, author: bytes) -> None:
+        """Drop an author nothing of which is stored but marks."""
         self.authors.drop(author)
         for topic in Topic:
             self.marks.pop((author, topic), None)
-        return id_
 
 
 async def learn(connection: aiosqlite.Connection, known: Known) -> None:
@@ -128,8 +125,7 @@ async def write(connection: aiosqlite.Connection, batch: Batch, known: Known) ->
     latest = [_quote_row(stored, known, made) for stored in batch.latest]
     ticks = [_quote_row(stored, known, made) for stored in batch.ticks]
     if known.quoted is not None:
-        quoted = {one.author for one in batch.latest} | {key.author for key, _ in batch.envelopes}
-        known.quoted.update(map(known.authors.take, quoted))
+        known.quoted.update(map(known.authors.take, {one.author for one in batch.latest}))
     envelopes = [
         (
             known.authors.take(author),
@@ -164,7 +160,13 @@ async def _forget(connection: aiosqlite.Connection, authors: Iterable[bytes], kn
     if known.quoted is None:
         found = await _fetch(connection, _GET_QUOTED)
         known.quoted = {id_ for (id_,) in found}
-    gone = [(id_,) for author in authors if (id_ := known.forget(author)) is not None]
+    gone = []
+    for author in authors:
+        id_ = known.authors.get(author)
+        if id_ is None or id_ in known.quoted or await _fetch(connection, _HAS_ENVELOPE, (id_,)):
+            continue
+        known.forget(author)
+        gone.append((id_,))
     await connection.executemany(_DROP_MARKS, gone)
     await connection.executemany(_DROP_AUTHOR, gone)
 
