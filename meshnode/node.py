@@ -277,6 +277,7 @@ class _Node:
             evidence=self.admission.evidence,
             own_clock=self.own_clock,
             skewed=self.admission.skewed,
+            refused=lambda: {**mesh.refused(), **addresses.statistics()},
         )
         limiter = QueryLimiter()
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)

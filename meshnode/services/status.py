@@ -57,6 +57,7 @@ class Status:
         evidence: Callable[[], Sequence[Evidence]],
         own_clock: OwnClock,
         skewed: Callable[[int], Mapping[bytes, Refusals]],
+        refused: Callable[[], Mapping[str, int]],
     ) -> None:
         self._mesh = mesh
         self._book = book
@@ -73,6 +74,7 @@ class Status:
         self._evidence = evidence
         self._own_clock = own_clock
         self._skewed = skewed
+        self._refused = refused
         self._started_at = trio.current_time()
 
     @property
@@ -227,7 +229,7 @@ _PARTS: Final[Mapping[str, Callable[[Status, str | None], Any]]] = MappingProxyT
         "outage": lambda node, _: node.outage(),
         "connections": lambda node, _: node.connections(),
         "warnings": lambda node, _: node.warnings(),
-        "refused": lambda node, _: dict(node._mesh.refused()),
+        "refused": lambda node, _: dict(node._refused()),
         "truncated": lambda _, __: (),
     }
 )

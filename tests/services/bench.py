@@ -155,6 +155,7 @@ class Bench:
             evidence=self.admission.evidence,
             own_clock=self.own_clock,
             skewed=self.admission.skewed,
+            refused=lambda: {**self.mesh.refused(), **self.addresses.statistics()},
         )
         self.catch_up = CatchUp(
             self.mesh,

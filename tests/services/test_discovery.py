@@ -150,7 +150,7 @@ async def test_poisoned_addresses_are_never_dialled_and_no_place_more_than_once_
         by_place.setdefault(addr.rpartition("/p2p/")[0], []).append(at)
     gaps = [b - a for at in by_place.values() for a, b in pairwise(at)]
     assert min(gaps) >= 1.0 - 1e-6
-    assert bob.addresses.statistics()["addr_name"] > 0
+    assert bob.status.reply(["refused"])["refused"]["addr_name"] > 0
 
 
 async def test_a_seed_s_place_under_other_names_is_not_dialled_more_often(
