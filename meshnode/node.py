@@ -254,7 +254,6 @@ class _Node:
             agent=AGENT,
             addrs=lambda: tuple(addr.partition("/p2p/")[0] for addr in mesh.addrs()),
             assets=lambda: publisher.assets,
-            company=lambda: len(mesh.peer_ids()),
             wait_back_in_touch=presence.wait_back_in_touch,
         )
 

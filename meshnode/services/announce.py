@@ -26,9 +26,8 @@ PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
 # into its pace; its prices, too, which would be due again only after a minute.
 EARLY_INTERVALS_S = (2.0, 8.0)
-# A consumer that has company says it once. In a network so large that its consumers share a budget
-# it waits its turn from the start: where a thousand start together, each hears all of them.
-COMPANY_MIN = 3
+# In a network so large that its consumers share a budget, a consumer waits its turn from the start:
+# where a thousand start together, each hears all of them.
 CONSUMERS_UNHURRIED = int(CONSUMER_INTERVAL_MIN_S / CONSUMER_INTERVAL_PER_NODE_S)
 
 
@@ -45,7 +44,6 @@ class Announcer:
         agent: str,
         addrs: Callable[[], tuple[str, ...]],
         assets: Callable[[], int],
-        company: Callable[[], int],
         wait_back_in_touch: Callable[[], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
@@ -55,7 +53,6 @@ class Announcer:
         self._agent = agent
         self._addrs = addrs
         self._assets = assets
-        self._company = company
         self._wait_back_in_touch = wait_back_in_touch
         self._said_at = -PRESENCE_EVERY_S
         self._pace_from: float | None = None  # as if we had spoken then
@@ -80,15 +77,13 @@ class Announcer:
         await self._say()
 
     async def _join(self) -> None:
-        """A consumer says that it is there once it has somebody to say it to, or its turn comes."""
+        """A consumer says that it is there when it has peers, and to those who join after it."""
         for early_s in EARLY_INTERVALS_S:
             await trio.sleep(early_s)
             if self._providers.present_count > CONSUMERS_UNHURRIED:
                 self._pace_from = trio.current_time() - self._interval_s() * self._rng.random()
                 return
             await self._say()
-            if self._company() >= COMPANY_MIN:
-                return
 
     async def _keep_pace(self) -> None:
         """Until nobody heard us for a while: then it is as when a node starts."""

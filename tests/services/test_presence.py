@@ -27,7 +27,7 @@ from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.suspicion import Verdict
 from meshnode.errors import PublishRefused
-from meshnode.services.announce import COMPANY_MIN, Announcer
+from meshnode.services.announce import Announcer
 from meshnode.services.feed import Feed, OutageChanged, ProviderChanged, Subscription
 from meshnode.services.presence import Presence
 from meshnode.services.publish import Publisher
@@ -175,7 +175,6 @@ class Alice:
     def __init__(self, role: Role, seed: int = 1) -> None:
         self.ear = Ear()
         self.back_in_touch = trio.Event()
-        self.company = 0
         self.providers = Providers()
         self.publisher = Publisher(
             Publication(),
@@ -194,7 +193,6 @@ class Alice:
             agent="meshnode/0",
             addrs=lambda: ("/ip4/192.0.2.1/tcp/4001",),
             assets=lambda: 3,
-            company=lambda: self.company,
             wait_back_in_touch=self._wait_back_in_touch,
         )
 
@@ -320,17 +318,6 @@ async def test_prices_of_the_start_are_said_again_when_there_may_be_peers(
         nursery.cancel_scope.cancel()
     prices = [at for at, topic, _ in alice.ear.heard if topic is Topic.PRICES]
     assert prices == pytest.approx([0.1, 2.1])
-
-
-@pytest.mark.parametrize(("role", "said"), [(Role.CONSUMER, [2]), (Role.PROVIDER, [0, 2, 10])])
-async def test_a_consumer_in_company_does_not_repeat_itself(
-    autojump_clock: MockClock, role: Role, said: list[float]
-) -> None:
-    async with announcing(role) as alice:
-        await trio.sleep(1)
-        alice.company = COMPANY_MIN  # it had none at first
-        await trio.sleep(13)
-    assert [at for at, _ in alice.ear.presences()] == said
 
 
 async def test_who_is_back_in_touch_speaks_soon_and_again(
