@@ -1,7 +1,7 @@
 """What a meshsub stream can carry: too much, malformed, forged, replayed, of no use."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from tests.interop.spec_verifier import sealed
 PRICES = Topic.PRICES.on("main")
 PRESENCE = Topic.PRESENCE.on("main")
 MESSAGE_ID_BYTES = 46
+SIGNED_A_TURN = 20  # about two milliseconds
 
 
 # --- what is sent ---------------------------------------------------------------------------
@@ -66,6 +67,16 @@ def envelope(
         payload or PriceUpdate((quote,)),
     )
     return seal(message, key).raw
+
+
+async def in_turns(count: int, make: Callable[[int], Any]) -> list[Any]:
+    """So many, made while others of this process go on: strangers are timed in it as well."""
+    made = []
+    for number in range(count):
+        made.append(make(number))
+        if number % SIGNED_A_TURN == 0:
+            await trio.lowlevel.checkpoint()
+    return made
 
 
 def publishing(*messages: Any) -> Any:
@@ -288,7 +299,7 @@ async def replays_in_new_messages(target: Target, rng: Random) -> None:
     """A name already seen, in a gossip message that was not."""
     key = SigningKey.generate()
     raw = envelope(key, 1)
-    replays = [signed(key, raw, n) for n in range(3000)]
+    replays = await in_turns(3000, lambda n: signed(key, raw, n))
     await send(target, [publishing(*replays[n : n + 100]) for n in range(0, 3000, 100)], key)
 
 
@@ -313,7 +324,7 @@ async def other_times(target: Target, rng: Random) -> None:
 async def a_thousand_a_second_of_no_use(target: Target, rng: Random) -> None:
     """Well signed, ignored, and as fast as the victim takes it."""
     key = SigningKey.generate()
-    old = [signed(key, envelope(key, n + 1, issued_ahead_s=-3600), n) for n in range(2000)]
+    old = await in_turns(2000, lambda n: signed(key, envelope(key, n + 1, issued_ahead_s=-3600), n))
     batches = [publishing(*old[n : n + 100]) for n in range(0, 2000, 100)]
     await ends(target, (batch for _ in range(50) for batch in batches), key)
 

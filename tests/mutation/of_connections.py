@@ -9,6 +9,7 @@ GUARDS = f"{_PACKAGE}/guards.py"
 HALF_OPEN = f"{_PACKAGE}/half_open.py"
 HOST = f"{_PACKAGE}/host.py"
 IDENTIFY = f"{_PACKAGE}/identify.py"
+LISTENER = f"{_PACKAGE}/listener.py"
 NEGOTIATION = f"{_PACKAGE}/negotiation.py"
 STREAMS = f"{_PACKAGE}/streams.py"
 SWARM = f"{_PACKAGE}/swarm.py"
@@ -19,10 +20,35 @@ _FRAME_GUARD = f"{_TESTS}/test_frame_guard.py"
 _HALF_OPEN = f"{_TESTS}/test_half_open.py"
 _HOST = f"{_TESTS}/test_host.py"
 _IDENTIFY = f"{_TESTS}/test_identify.py"
+_LISTENER = f"{_TESTS}/test_listener.py"
 _NEGOTIATION = f"{_TESTS}/test_negotiation.py"
 _PLACES = f"{_TESTS}/test_places.py"
 _MESH = "tests/contract/test_mesh_contract.py"
 _NOBODY_SENDS = (f"{_FRAME_GUARD}::test_what_nobody_sends_does_not",)
+
+LISTENING = (
+    Mutation(
+        "connections are taken by the batch",
+        LISTENER,
+        "if len(self._taken) >= ACCEPT_BATCH_MAX:",
+        "if self._taken:",
+        (f"{_LISTENER}::test_a_batch_is_taken_in_one_turn_of_the_loop",),
+    ),
+    Mutation(
+        "a batch of connections is bounded",
+        LISTENER,
+        "if len(self._taken) >= ACCEPT_BATCH_MAX:",
+        "if False:",
+        (f"{_LISTENER}::test_a_batch_is_taken_in_one_turn_of_the_loop",),
+    ),
+    Mutation(
+        "nobody waits for who has hung up",
+        LISTENER,
+        "if has_hung_up(connection):",
+        "if False:",
+        (f"{_LISTENER}::test_nobody_waits_for_those_who_have_hung_up",),
+    ),
+)
 
 HANDSHAKES = (
     Mutation(
@@ -38,6 +64,13 @@ HANDSHAKES = (
         "if len(self._places) >= self._places_max:",
         "if False:",
         (f"{_HALF_OPEN}::test_the_oldest_of_who_holds_most_makes_room",),
+    ),
+    Mutation(
+        "who shakes hands is told from who is silent",
+        HALF_OPEN,
+        "for scope, said in theirs if not said.has_begun)",
+        "for scope, said in theirs)",
+        (f"{_HALF_OPEN}::test_who_has_said_something_is_not_displaced_by_the_silent",),
     ),
     Mutation(
         "a handshake has few bytes",
@@ -305,4 +338,4 @@ MUXER = (
     ),
 )
 
-MUTATIONS = (*HANDSHAKES, *PLACES, *STREAM_GUARDS, *MUXER)
+MUTATIONS = (*LISTENING, *HANDSHAKES, *PLACES, *STREAM_GUARDS, *MUXER)

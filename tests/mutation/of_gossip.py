@@ -22,6 +22,31 @@ _GOSSIP = f"{_TESTS}/test_gossip.py"
 _HOSTILE = f"{_TESTS}/test_hostile_gossip.py"
 _PLACES = f"{_TESTS}/test_places.py"
 _SEEN = f"{_TESTS}/test_seen.py"
+_SUBSCRIPTIONS = f"{_TESTS}/test_subscriptions.py"
+
+SUBSCRIPTIONS = (
+    Mutation(
+        "a subscription starts no task",
+        PUBSUB,
+        "await self._note_subscription(peer, subscription)",
+        "self.handle_subscription(peer, subscription)",
+        (f"{_SUBSCRIPTIONS}::test_a_burst_of_subscriptions_starts_no_tasks",),
+    ),
+    Mutation(
+        "nobody works for who is gone",
+        PUBSUB,
+        "            await muxed.event_closed.wait()\n            raise StreamEOF\n",
+        "            await trio.sleep_forever()\n",
+        (f"{_SUBSCRIPTIONS}::test_for_who_is_gone_nothing_more_is_worked_off",),
+    ),
+    Mutation(
+        "who is gone does not subscribe",
+        PUBSUB,
+        "if not self.host.get_network().get_connections(peer):",
+        "if False:",
+        (f"{_SUBSCRIPTIONS}::test_who_is_gone_does_not_subscribe",),
+    ),
+)
 
 RPCS = (
     Mutation(
@@ -251,4 +276,4 @@ BLAME = (
     ),
 )
 
-MUTATIONS = (*RPCS, *BLAME)
+MUTATIONS = (*SUBSCRIPTIONS, *RPCS, *BLAME)

@@ -114,29 +114,50 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
     async def continuously_read_stream(self, stream: Any) -> None:
         """Work off a peer's RPCs one by one, so that nobody reads faster than we judge.
 
-        What an RPC may cost us is paid before it is worked off: over its budget, a peer waits.
+        What an RPC may cost us is paid before it is worked off: over its budget, a peer waits. Of
+        one that is gone meanwhile nothing more is: half a minute's work was on its way.
         """
-        peer = stream.muxed_conn.peer_id
+        muxed = stream.muxed_conn
+        peer = muxed.peer_id
         budget = self._conduct.budget(peer)
         frames = FrameReader(stream.muxed_stream)
         while self.manager.is_running:
             frame = await frames.next()
-            await _pause(budget.rpc_bytes.spend(len(frame), trio.current_time()))
+            await _pause(muxed, budget.rpc_bytes.spend(len(frame), trio.current_time()))
             rpc = rpc_pb2.RPC.FromString(frame)
             check_counts(rpc)
-            await _pause(budget.work.spend(cost_of(rpc), trio.current_time()))
+            await _pause(muxed, budget.work.spend(cost_of(rpc), trio.current_time()))
             # The router would verify it, and take its addresses: as many as it has, for every RPC.
             rpc.ClearField("senderRecord")
             await self._work_off(peer, rpc)
 
     async def _work_off(self, peer: Any, rpc: Any) -> None:
         for subscription in rpc.subscriptions:
-            self.handle_subscription(peer, subscription)
+            await self._note_subscription(peer, subscription)
         for message in rpc.publish:
             await self.push_msg(peer, message)
         if rpc.HasField("control"):
             bound_control(rpc.control, self.allowed_topics)
             await self.router.handle_rpc(rpc, peer)
+
+    async def _note_subscription(self, peer: Any, subscription: Any) -> None:
+        """Note what a peer subscribes to, and bring a new subscriber up to date.
+
+        The library starts three tasks for each, and looks at all tasks that wait for each of them:
+        a burst of subscriptions that its sender had paid for stopped the loop for seconds.
+        """
+        if self._turn.is_over(0):
+            await trio.lowlevel.checkpoint()
+        topic = subscription.topicid
+        if not subscription.subscribe:
+            self._forget_subscription(peer, topic)
+        elif topic in self.allowed_topics and peer not in self.peer_topics.get(topic, ()):
+            if not self.host.get_network().get_connections(peer):
+                return  # it is forgotten already, and nobody would forget it again
+            self.peer_topics.setdefault(topic, set()).add(peer)
+            self._peer_subscription_count[peer] = self._peer_subscription_count.get(peer, 0) + 1
+            # Joins the mesh as well. Where we cannot write to it yet, this is made up for later.
+            await self._replay_recent_messages(peer, topic)
 
     async def push_msg(self, msg_forwarder: Any, msg: Any) -> None:
         """Judge a peer's message, and pass it on where it is accepted."""
@@ -284,6 +305,9 @@ def is_signed(msg: Any, key: bytes) -> bool:
     return True
 
 
-async def _pause(seconds: float) -> None:
+async def _pause(muxed: Any, seconds: float) -> None:
+    """Let a peer wait. Raises StreamEOF where its connection ends before."""
     if seconds:
-        await trio.sleep(seconds)
+        with trio.move_on_after(seconds):
+            await muxed.event_closed.wait()
+            raise StreamEOF

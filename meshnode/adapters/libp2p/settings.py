@@ -28,7 +28,6 @@ CLOSE_S = 3.0  # leaving altogether, hung peers or not
 # library's health monitor pings one peer after the other, and a frozen one holds up all checks.
 PING_TIMEOUT_S = 10.0
 
-ACCEPT_QUEUE_MAX = 1024  # accepted by the kernel, not by us yet
 CONNECTIONS_PER_PEER_MAX = 3  # a restart and a simultaneous dial leave two for a while
 UNPROVEN_GRACE_S = 5.0  # when all places are taken, who brought nothing for so long makes room
 INBOUND_STREAMS_PER_PEER_MAX = 32  # every protocol together, negotiation included; more are reset

@@ -18,7 +18,6 @@ from libp2p.protocol_muxer.multiselect import DEFAULT_NEGOTIATE_TIMEOUT
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.transport.exceptions import SecurityUpgradeFailure
-from libp2p.transport.tcp.tcp import TCP, TCPListener
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
@@ -27,10 +26,10 @@ from meshnode.adapters.libp2p.frame_guard import GuardedConnection
 from meshnode.adapters.libp2p.guards import StreamCap, guarded
 from meshnode.adapters.libp2p.half_open import HalfOpen, HandshakeBytes
 from meshnode.adapters.libp2p.identify import MeshHost
+from meshnode.adapters.libp2p.listener import MeshTCP
 from meshnode.adapters.libp2p.negotiation import bound_selector
 from meshnode.adapters.libp2p.noise_io import NoiseTransport
 from meshnode.adapters.libp2p.settings import (
-    ACCEPT_QUEUE_MAX,
     CLOSE_CONNECTION_S,
     CONNECTIONS_PER_PEER_MAX,
     HANDSHAKE_TIMEOUT_S,
@@ -75,7 +74,8 @@ class MeshUpgrader(TransportUpgrader):  # type: ignore[misc]  # untyped to mypy
         peer_id: Any = None,
     ) -> Any:
         """Encrypt, and learn who it is; who is kept out learns so here."""
-        raw_conn.stream = HandshakeBytes(raw_conn.stream)
+        if is_initiator:
+            raw_conn.stream = HandshakeBytes(raw_conn.stream)
         secured = await super().upgrade_security(raw_conn, is_initiator, peer_id)
         secured.raw_conn = raw_conn
         peer = secured.get_remote_peer()
@@ -99,7 +99,9 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
     def __init__(
         self, peer_id: Any, peerstore: Any, upgrader: Any, settings: MeshSettings, conduct: Conduct
     ) -> None:
-        transports = [TCP()] if settings.transports is None else list(settings.transports)
+        transports = [MeshTCP(conduct.refused)]
+        if settings.transports is not None:
+            transports = list(settings.transports)
         super().__init__(
             peer_id,
             peerstore,
@@ -129,18 +131,6 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
 
     # --- inbound ----------------------------------------------------------------------------
 
-    async def listen(self, *multiaddrs: Any) -> bool:
-        """Listen, and let more of them wait than the library's 128.
-
-        In a flood, whom the kernel has no place for tries again after one, three, seven seconds.
-        """
-        is_listening = bool(await super().listen(*multiaddrs))
-        for listener in self.listeners.values():
-            if isinstance(listener, TCPListener):
-                for bound in listener.listeners:
-                    bound.socket.listen(ACCEPT_QUEUE_MAX)
-        return is_listening
-
     async def _handle_inbound_connection(self, read_write_closer: Any, maddr: Any) -> None:
         """Shake hands in a place for half-open connections, then hold a peer's place.
 
@@ -151,8 +141,10 @@ class MeshSwarm(Swarm):  # type: ignore[misc]  # the library is untyped to mypy
         address = read_write_closer.get_remote_address()
         conn = None
         try:
-            with self.half_open.place(address[0] if address else ""):
-                conn = await self._let_in(RawConnection(read_write_closer, initiator=False))
+            raw_conn = RawConnection(read_write_closer, initiator=False)
+            raw_conn.stream = HandshakeBytes(raw_conn.stream)
+            with self.half_open.place(address[0] if address else "", raw_conn.stream):
+                conn = await self._let_in(raw_conn)
             if conn is not None:
                 await self._hold(conn)
         except Exception:  # noqa: BLE001 - the edge: what a stranger's bytes can raise, nobody lists

@@ -1,5 +1,7 @@
 """Places for connections that have not shaken hands yet, in virtual time."""
 
+from functools import partial
+
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_one_way_pair
@@ -9,8 +11,30 @@ from meshnode.adapters.libp2p.half_open import HANDSHAKE_BYTES_MAX, HalfOpen, Ha
 LONG_S = 10**6
 
 
-async def idle(half_open: HalfOpen, ip: str, ended: list[str], name: str) -> None:
-    with half_open.place(ip) as place:
+class Wire:
+    """What has been sent before it is read."""
+
+    def __init__(self) -> None:
+        self.sender, self._receiver = memory_stream_one_way_pair()
+
+    async def read(self, n: int | None = None) -> bytes:
+        return bytes(await self._receiver.receive_some(n))
+
+
+async def saying(data: bytes = b"") -> HandshakeBytes:
+    """A handshake in which so much has been said."""
+    wire = Wire()
+    handshake = HandshakeBytes(wire)
+    if data:
+        await wire.sender.send_all(data)
+        await handshake.read()
+    return handshake
+
+
+async def idle(
+    half_open: HalfOpen, ip: str, ended: list[str], name: str, *, said: bytes = b""
+) -> None:
+    with half_open.place(ip, await saying(said)) as place:
         await trio.sleep(LONG_S)
     if place.cancelled_caught:
         ended.append(name)
@@ -18,7 +42,7 @@ async def idle(half_open: HalfOpen, ip: str, ended: list[str], name: str) -> Non
 
 async def test_a_place_has_a_deadline(autojump_clock: MockClock) -> None:
     half_open = HalfOpen(deadline_s=5)
-    with half_open.place("192.0.2.1") as place:
+    with half_open.place("192.0.2.1", await saying()) as place:
         await trio.sleep(LONG_S)
     assert place.cancelled_caught
     assert trio.current_time() == 5
@@ -27,7 +51,7 @@ async def test_a_place_has_a_deadline(autojump_clock: MockClock) -> None:
 
 async def test_who_is_done_in_time_is_not_disturbed(autojump_clock: MockClock) -> None:
     half_open = HalfOpen(deadline_s=5)
-    with half_open.place("192.0.2.1"):
+    with half_open.place("192.0.2.1", await saying()):
         await trio.sleep(4)
     await trio.sleep(10)
     assert (len(half_open), half_open.timed_out) == (0, 0)
@@ -45,12 +69,22 @@ async def test_the_oldest_of_who_holds_most_makes_room(autojump_clock: MockClock
     assert len(half_open) == 0
 
 
-class Wire:
-    def __init__(self) -> None:
-        self.sender, self._receiver = memory_stream_one_way_pair()
+async def test_who_has_said_something_is_not_displaced_by_the_silent(
+    autojump_clock: MockClock,
+) -> None:
+    """Behind one address, too, who shakes hands is told from who only opens connections."""
+    half_open, ended = HalfOpen(deadline_s=60, places_max=3), list[str]()
 
-    async def read(self, n: int | None = None) -> bytes:
-        return bytes(await self._receiver.receive_some(n))
+    async def arrive(name: str, said: bytes = b"") -> None:
+        nursery.start_soon(partial(idle, half_open, "a", ended, name, said=said))
+        await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        await arrive("alice", b"\x13/multistream/1.0.0\n")
+        for number in range(5):
+            await arrive(f"m{number}")
+        assert ended == ["m0", "m1", "m2"]
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_handshake_has_few_bytes() -> None:

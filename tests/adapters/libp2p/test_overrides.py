@@ -19,6 +19,7 @@ from libp2p.security.noise.transport import Transport
 from libp2p.security.secure_session import SecureSession
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
+from libp2p.transport.tcp.tcp import TCP, TCPListener, _open_reuseport_listeners
 from libp2p.transport.upgrader import TransportUpgrader
 from noise.state import CipherState  # type: ignore[import-untyped]
 
@@ -64,6 +65,13 @@ READ = {
     Swarm._handle_inbound_connection: "0800fdf9770ed8e6",
     Swarm._notify: "36afe611751a4cb8",
     GossipSub.heartbeat: "5e68bdb5a65be44f",
+    Pubsub.handle_subscription: "c200deee0f0a965c",
+    Pubsub._replay_recent_messages: "7354a121f0a1013c",
+    Pubsub._forget_subscription: "afe64c179aa06062",
+    GossipSub.on_peer_subscribed: "20379c0803d1b02f",
+    TCPListener: "2f240727d790157e",
+    TCP.create_listener: "1101353a953a166c",
+    _open_reuseport_listeners: "81455b078b462e60",
 }
 
 
