@@ -6,7 +6,6 @@ Loading takes a second, and code that has run before runs faster.
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,6 @@ def main(arguments: Sequence[str]) -> None:
 
     The arguments: scenario, nodes, minutes, stack, and the seeds.
     """
-    # Whoever asked has gone away: the runs under way end with us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     name, nodes, minutes, stack, *seeds = arguments
     setup = Setup(load(name), int(nodes), 0, float(minutes), stack)
     for result in run_all(setup, [int(seed) for seed in seeds]):
@@ -86,7 +83,6 @@ class _Run:
 
 
 def _play(setup: Setup, results: "Connection[SeedResult, None]") -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # who is not wanted any more ends at once
     try:
         found = _of(simulate(setup))
     except BaseException:  # noqa: BLE001 - whatever ends a run is told with its seed

@@ -2,15 +2,15 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from simulations.determinism import HASH_SEED
 from simulations.runner import Setup
-
-STOP_S = 10.0  # for the runs under way to end when nobody waits for them any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None,
     # With the hash seed that a replay has, or that would be another run.
     environ = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
     with subprocess.Popen(  # noqa: S603 - ourselves
-        command, stdout=subprocess.PIPE, text=True, env=environ
+        command, stdout=subprocess.PIPE, text=True, env=environ, start_new_session=True
     ) as forks:
         assert forks.stdout is not None, "it is a pipe"
         try:
@@ -48,8 +48,6 @@ def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None,
             if forks.wait():
                 raise RuntimeError(f"running seeds ended with code {forks.returncode}")
         finally:
-            forks.terminate()
-            try:
-                forks.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                forks.kill()
+            # All of them at once: they have a process group to themselves.
+            with suppress(ProcessLookupError):
+                os.killpg(forks.pid, signal.SIGKILL)

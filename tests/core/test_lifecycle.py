@@ -169,7 +169,8 @@ class LifeOfAlice(RuleBasedStateMachine):
     @precondition(lambda self: self.isolated)
     @rule()
     def somebody_answers_bob(self) -> None:
-        self.isolated = self.agreed = self.broken = False
+        # What peers said of her then is forgotten; that a machine refused us for her stays so.
+        self.isolated = self.agreed = False
         self.bob.providers.doubts.rearm(self.now)
         self.found(self.bob.sweeps(self.now))
         assert self.state is not SUSPECT or self.now - self.spoke_at >= 0
