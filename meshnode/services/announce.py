@@ -99,8 +99,10 @@ class Announcer:
                 await self._say()
                 spoke_at = self._said_at
             assert spoke_at is not None
-            # Never late: two messages of a provider that is back are heard within two intervals.
-            jitter = 1 - JITTER * self._rng.random()
+            # Never late after a word of this kind: two of a provider that is back are heard within
+            # two intervals. Prices are given a little more time, or we would speak beside each.
+            was_prices = spoke_at > self._said_at
+            jitter = 1 + JITTER if was_prices else 1 - JITTER * self._rng.random()
             with trio.move_on_at(max(spoke_at + interval_s * jitter, now + PAUSE_MIN_S)):
                 await self._wait_back_in_touch()
                 return
