@@ -21,7 +21,7 @@ PRINT_EVERY_S = 300.0
 SPARE = 3  # a stream or a timer that is there just now
 GROWTH_MAX_BYTES = 16 * 1024 * 1024
 LONGEST_TURN_MS = 50.0
-UPDATES_PER_S_MIN = 90.0  # of 100: a busy machine keeps the walk waiting
+UPDATES_PER_S_MIN = 95.0  # of 100
 ASSETS = ",".join(f"A{number:03}-USD" for number in range(20))
 
 
