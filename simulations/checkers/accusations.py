@@ -5,11 +5,9 @@ import trio
 from meshnode.core.facts import Fact, OutageStarted, ProviderLost, ProviderSuspected
 from protocols.envelope import Envelope
 from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
-from simulations.checkers.beliefs import Belief, Beliefs
-from simulations.checkers.court import Checker, Court
-from simulations.checkers.reach import Reach
-from simulations.faults import Faults, Kind
-from simulations.world import Network, World
+from simulations.checkers.beliefs import Belief
+from simulations.checkers.informed import Informed
+from simulations.faults import Kind
 from simulations.world_node import WorldNode
 
 # A provider that has been there for so long, heard by all it can reach, is lost to nobody.
@@ -26,22 +24,12 @@ THAWED_S = 10.0  # then it has been heard again
 SAME_MOMENT_S = 0.05  # a farewell and the end of its connection, in whatever order
 
 
-class Accusations(Checker):
+class Accusations(Informed):
     """Judges each `suspect` and `lost`, and each outage, as it is said."""
 
     rule = "nobody is accused who is there, nor by one who cannot know"
 
-    def __init__(
-        self,
-        world: World[Network],
-        faults: Faults,
-        court: Court,
-        reach: Reach,
-        beliefs: Beliefs,
-    ) -> None:
-        super().__init__(world, faults, court)
-        self._reach = reach
-        self._beliefs = beliefs
+    def _begin(self) -> None:
         self._farewells: dict[tuple[WorldNode, bytes], tuple[int, float]] = {}
 
     def started(self, node: WorldNode) -> None:

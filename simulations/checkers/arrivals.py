@@ -7,11 +7,9 @@ import trio
 
 from protocols.envelope import Envelope
 from protocols.ids import Topic, peer_id
-from simulations.checkers.beliefs import Belief, Beliefs
-from simulations.checkers.court import Checker, Court
-from simulations.checkers.reach import Reach
-from simulations.faults import Faults, Kind
-from simulations.world import Network, World
+from simulations.checkers.beliefs import Belief
+from simulations.checkers.informed import Informed
+from simulations.faults import Kind
 from simulations.world_node import WorldNode
 
 RETURN_MESSAGES = 2
@@ -34,22 +32,12 @@ class _Due:
     why: str
 
 
-class Arrivals(Checker):
+class Arrivals(Informed):
     """Looks, when the time is up, at what every node says of a provider that is well since."""
 
     rule = "who is there is noticed in time"
 
-    def __init__(
-        self,
-        world: World[Network],
-        faults: Faults,
-        court: Court,
-        reach: Reach,
-        beliefs: Beliefs,
-    ) -> None:
-        super().__init__(world, faults, court)
-        self._reach = reach
-        self._beliefs = beliefs
+    def _begin(self) -> None:
         self._due: list[_Due] = []
         # The names that others have heard of those whose second one has yet to come.
         self._heard: dict[bytes, set[tuple[Topic, int]]] = {}

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import trio
 
 from meshnode.core.facts import ClockAgrees, ClockDiffers, Fact, ProviderSkewed
-from simulations.checkers.beliefs import LIVE, Belief, Beliefs
-from simulations.checkers.court import Checker, Court
-from simulations.checkers.reach import Reach
-from simulations.faults import Faults, Kind
-from simulations.world import Network, World
+from simulations.checkers.beliefs import LIVE, Belief
+from simulations.checkers.informed import Informed
+from simulations.faults import Kind
 from simulations.world_node import WorldNode
 
 NOTICED_WITHIN_S = 30.0
@@ -29,22 +27,12 @@ class _Wrong:
     knew_it: tuple[tuple[WorldNode, int], ...]
 
 
-class Clocks(Checker):
+class Clocks(Informed):
     """Knows how far each clock is off, and reads what is said of it."""
 
     rule = "a wrong clock is noticed, a right one is not called wrong"
 
-    def __init__(
-        self,
-        world: World[Network],
-        faults: Faults,
-        court: Court,
-        reach: Reach,
-        beliefs: Beliefs,
-    ) -> None:
-        super().__init__(world, faults, court)
-        self._reach = reach
-        self._beliefs = beliefs
+    def _begin(self) -> None:
         self._wrong: dict[WorldNode, _Wrong] = {}
         self._differs: set[WorldNode] = set()
 

@@ -8,12 +8,10 @@ import trio
 from meshnode.core.facts import Fact, ProviderLost
 from protocols.envelope import Envelope
 from protocols.messages import Presence, PresenceUpdate, Role
-from simulations.checkers.beliefs import LIVE, Beliefs
-from simulations.checkers.court import Checker, Court
+from simulations.checkers.beliefs import LIVE
+from simulations.checkers.informed import Informed
 from simulations.checkers.lateness import Lateness
-from simulations.checkers.reach import Reach
-from simulations.faults import Faults, Kind
-from simulations.world import Network, World
+from simulations.faults import Kind
 from simulations.world_node import WorldNode
 
 KNOWN_FOR_S = 10.0  # who has only just started need not know anybody
@@ -39,22 +37,12 @@ class _Awaited:
         return self.lives == (self.gone.starts, self.observer.starts)
 
 
-class Departures(Checker):
+class Departures(Informed):
     """Times what each node says of a provider that went, if nothing else is wrong with the two."""
 
     rule = "who is gone is noticed in time"
 
-    def __init__(
-        self,
-        world: World[Network],
-        faults: Faults,
-        court: Court,
-        reach: Reach,
-        beliefs: Beliefs,
-    ) -> None:
-        super().__init__(world, faults, court)
-        self._reach = reach
-        self._beliefs = beliefs
+    def _begin(self) -> None:
         self._awaited: dict[tuple[WorldNode, WorldNode], _Awaited] = {}
         self._pauses_taken: dict[WorldNode, float] = {}
         self.killed = (
