@@ -57,9 +57,19 @@ class Doubts:
         """A dial of a peer after its connection broke was refused, not merely unanswered."""
         return self._testify(peer, now, lambda suspicion: suspicion.note_refusal())
 
-    def asked(self, peer: str, about: str, verdict: Verdict, now: float) -> list[Fact]:
-        """What a peer that was asked knows about a suspect."""
-        return self._testify(about, now, lambda suspicion: suspicion.note(peer, verdict))
+    def asked(
+        self, peer: str, about: str, verdict: Verdict, seen_ns: int, now: float
+    ) -> list[Fact]:
+        """What a peer that was asked knows about a suspect, whose last word it saw is of `seen_ns`.
+
+        `seen_ns` is by the suspect's own clock; 0 where the peer saw none.
+        """
+        record = self._table.find(about)
+        if record is None:
+            return []
+        # By one clock, the suspect's, so that whose is wrong does not matter.
+        heard_at = min(record.said_at + (seen_ns - record.last_seen_ns) / 1e9, now)
+        return self._testify(about, now, lambda suspicion: suspicion.note(peer, verdict, heard_at))
 
     def refused_elsewhere(self, about: str, seen_at: float, seen_ns: int, now: float) -> list[Fact]:
         """A peer refused a suspect for its time, at `seen_at`, and so passed on nothing of it."""
@@ -139,7 +149,9 @@ class Doubts:
         # Who is cut off itself accuses nobody, whatever it has been told.
         if suspicion is None or self._is_isolated:
             return []
-        if not suspicion.is_confirmed(self._silent_intervals(record, now)):
+        silent = self._silent_intervals(record, now)
+        unheard = min(silent, (now - suspicion.heard_at) / record.interval_s)
+        if not suspicion.is_confirmed(silent, unheard):
             return []
         cause: LossCause = "connection" if suspicion.broken and suspicion.refused else "silence"
         return self._lives.lose(record, cause, now)

@@ -19,6 +19,7 @@ class OwnClock:
     def __init__(self) -> None:
         self._ahead_ns = 0
         self._last: tuple[float, int] | None = None
+        self._was_set = False
         self._told: dict[str, tuple[float, int]] = {}
         self.peers = 0
 
@@ -44,28 +45,41 @@ class OwnClock:
         return [ahead_ns for told_at, ahead_ns in told if now - told_at <= TOLD_MAX_AGE_S]
 
     def measured(self, aheads_ns: Sequence[int]) -> bool:
-        """How much we are ahead of each peer that was asked; whether the correction changed.
+        """How much we are ahead of each peer that was asked; whether anything was learned.
 
-        Of fewer than PEERS_MIN nothing is learned.
+        Of fewer than PEERS_MIN nothing is.
         """
         if len(aheads_ns) < PEERS_MIN:
             return False
-        ahead_ns = round(median(aheads_ns))
-        before_ns = self._ahead_ns
-        self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0
+        self._correct(round(median(aheads_ns)))
         self.peers = len(aheads_ns)
-        return self._ahead_ns != before_ns
+        return True
 
-    def has_stepped(self, now: float, now_ns: int) -> bool:
-        """Whether our clock was set since the last call: it went otherwise than the steady one.
+    def read(self, now: float, now_ns: int) -> None:
+        """Our clock was read: if it went otherwise than the steady one, it was set.
 
-        Then what peers told before says nothing about it any more, and is forgotten.
+        Then what peers told before says nothing about it any more, and is forgotten. A correction
+        stays as right as it was if it takes part in the step: most often the clock is set right.
+        A clock that was right is believed until peers tell, as it goes on after a machine slept.
         """
         last, self._last = self._last, (now, now_ns)
-        if last is None or abs((now_ns - last[1]) / 1e9 - (now - last[0])) <= STEP_MIN_S:
-            return False
+        if last is None:
+            return
+        step_s = (now_ns - last[1]) / 1e9 - (now - last[0])
+        if abs(step_s) <= STEP_MIN_S:
+            return
+        self._was_set = True
         self._told.clear()
-        return True
+        if self._ahead_ns:
+            self._correct(self._ahead_ns + round(step_s * 1e9))
+
+    def was_set(self) -> bool:
+        """Whether our clock was set since the last call."""
+        was_set, self._was_set = self._was_set, False
+        return was_set
+
+    def _correct(self, ahead_ns: int) -> None:
+        self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0
 
 
 def ahead_ns(sent_ns: int, received_ns: int, peer_ns: int) -> int:

@@ -194,9 +194,10 @@ class Providers:
             return []
         if said_at <= record.said_at or not is_fresh:
             return []
-        # What it said before its connection broke may come by another way just after that.
-        suspicion = record.suspicion
-        if suspicion is not None and suspicion.broken and said_at <= suspicion.since:
+        # What it said before its connection broke may come by another way just after that. It
+        # may have been said sooner than its age tells, as its lag holds the usual way here.
+        suspicion, earliest_at = record.suspicion, said_at - max(0.0, record.lag_s)
+        if suspicion is not None and suspicion.broken and earliest_at <= suspicion.since:
             return []
         return self._lives.clear(record, now - record.said_at, now)
 

@@ -3,6 +3,7 @@
 Silence is counted in the provider's own intervals.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,13 +31,15 @@ class Verdict(Enum):
     """What one peer's answer says of a suspect."""
 
     GONE = "gone"
-    ALIVE = "alive"
+    ALIVE = "alive"  # it is connected to it
+    HEARD = "heard"  # it heard something that we did not: so far it was alive
     SKEWED = "skewed"  # it speaks, and is refused for its time: so it does not reach us
     UNKNOWN = "unknown"  # it can no better tell than we
 
 
 _GONE_WORDS = frozenset({"suspect", "offline", "left"})
 _NEIGHBOUR_HOPS = 1
+_UNKNOWING = frozenset({Verdict.UNKNOWN, Verdict.HEARD})
 
 
 def verdict_of(seen: ProviderStatus | None, last_seen_ns: int) -> Verdict:
@@ -49,12 +52,13 @@ def verdict_of(seen: ProviderStatus | None, last_seen_ns: int) -> Verdict:
         return Verdict.UNKNOWN
     if seen.state == "skewed":
         return Verdict.SKEWED
-    if seen.last_seen is not None and ns_from_rfc3339(seen.last_seen) > last_seen_ns:
-        return Verdict.ALIVE
     if seen.state in _GONE_WORDS:
         return Verdict.GONE
     is_neighbour = seen.hop_count is not None and seen.hop_count <= _NEIGHBOUR_HOPS
-    return Verdict.ALIVE if seen.state == "active" and is_neighbour else Verdict.UNKNOWN
+    if seen.state == "active" and is_neighbour:
+        return Verdict.ALIVE
+    is_newer = seen.last_seen is not None and ns_from_rfc3339(seen.last_seen) > last_seen_ns
+    return Verdict.HEARD if is_newer else Verdict.UNKNOWN
 
 
 @dataclass(slots=True)
@@ -63,6 +67,7 @@ class Suspicion:
 
     `broken`: a connection to it broke. `refused`: a dial since then was refused, which a machine
     does that is there while the process is not. `unattested`: there was nobody to ask.
+    `heard_at`: its last sign of life by the word of those who were asked.
     """
 
     since: float
@@ -70,11 +75,13 @@ class Suspicion:
     refused: bool = False
     unattested: bool = False
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    heard_at: float = -math.inf
 
-    def note(self, peer: str, verdict: Verdict) -> None:
-        """A peer's newest verdict."""
+    def note(self, peer: str, verdict: Verdict, heard_at: float = -math.inf) -> None:
+        """A peer's newest verdict, and when by its word the suspect last spoke."""
         if peer in self.verdicts or len(self.verdicts) < VERDICTS_MAX:
             self.verdicts[peer] = verdict
+            self.heard_at = max(self.heard_at, heard_at)
 
     def note_refusal(self) -> None:
         """A dial was refused."""
@@ -84,20 +91,24 @@ class Suspicion:
         """There was nobody to ask."""
         self.unattested = True
 
-    def is_confirmed(self, silent_intervals: float) -> bool:
-        """Whether the provider counts as gone after so much silence."""
+    def is_confirmed(self, silent_intervals: float, unheard_intervals: float) -> bool:
+        """Whether the provider counts as gone after so much silence.
+
+        `unheard_intervals` is how long nobody who was asked heard it either: less, or the same.
+        """
         agreed = _any(self.verdicts, Verdict.GONE)
+        # By our own ears alone: nobody keeps it alive by saying for ever that it hears it.
         if silent_intervals >= OFFLINE_AFTER_INTERVALS:
             return True
-        if silent_intervals >= OFFLINE_IF_AGREED_INTERVALS and agreed:
+        if unheard_intervals >= OFFLINE_IF_AGREED_INTERVALS and agreed:
             return True
         if not (self.broken and self.refused):
             return False
         if agreed or (self.unattested and not self.verdicts):
             return True
-        # Those asked know no better than we: what it should have said meanwhile decides.
-        unknowing = set(self.verdicts.values()) == {Verdict.UNKNOWN}
-        return unknowing and silent_intervals >= SPOKEN_BY_INTERVALS
+        # None of those asked is connected to it: what it should have said meanwhile decides.
+        unknowing = bool(self.verdicts) and _UNKNOWING.issuperset(self.verdicts.values())
+        return unknowing and unheard_intervals >= SPOKEN_BY_INTERVALS
 
 
 def interval_s(announced_ms: int) -> float:

@@ -26,7 +26,9 @@ class JudgingClock:
 
     def now_ns(self) -> int:
         """Unix time to judge messages by; nothing is issued by it."""
-        return self._own_clock.corrected_ns(self._wall_clock.now_ns())
+        now_ns = self._wall_clock.now_ns()
+        self._own_clock.read(trio.current_time(), now_ns)
+        return self._own_clock.corrected_ns(now_ns)
 
 
 class ClockCheck:
@@ -50,6 +52,7 @@ class ClockCheck:
         self._observer = observer
         self._wall_clock = wall_clock
         self._is_node = is_node
+        self._differs = False  # as was told last
         self._wait_s = RETRY_S
         self._due_at = trio.current_time() + RETRY_S
         self._due = trio.Event()
@@ -68,8 +71,8 @@ class ClockCheck:
     def look(self) -> None:
         """To be called once a second: if our clock was set, all we hear may be refused."""
         now = trio.current_time()
-        stepped = self._own_clock.has_stepped(now, self._wall_clock.now_ns())
-        if stepped or now >= self._due_at:
+        self._own_clock.read(now, self._wall_clock.now_ns())
+        if self._own_clock.was_set() or now >= self._due_at:
             self._due.set()
 
     async def _aheads(self) -> list[int]:
@@ -94,11 +97,12 @@ class ClockCheck:
             self._own_clock.told(peer, ahead, trio.current_time())
 
     def _judge(self, aheads: Sequence[int]) -> None:
-        did_differ = self._own_clock.ahead_ns != 0
+        did_differ = self._differs
         if not self._own_clock.measured(aheads):
             return
         ahead = self._own_clock.ahead_ns
-        if ahead and not did_differ:
+        self._differs = ahead != 0
+        if self._differs and not did_differ:
             self._observer.observe(ClockDiffers(ahead / 1e9, len(aheads)))
-        elif not ahead:
+        elif did_differ and not self._differs:
             self._observer.observe(ClockAgrees(len(aheads)))

@@ -4,6 +4,7 @@ What a peer says only hastens what our own ears have found: without our own susp
 asked, so nobody can accuse.
 """
 
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -22,7 +23,7 @@ from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 3
 # After the first round, in which some may not have noticed yet; then at a steady pace.
-ASK_AGAIN_S = (1.5, 3.0, 5.0)
+ASK_AGAIN_S = (1.0, 1.5, 3.0, 5.0)
 # Of the requests that a peer answers; others of our services ask as well.
 REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
 # A stranger may name any address as its own and fall silent, under as many names as it likes.
@@ -144,16 +145,20 @@ class Inquiry:
         return list(self._mesh.peer_ids())
 
     def _some_of(self, peers: list[str]) -> list[str]:
-        """A few, others each time."""
+        """A few: first those that were not asked, or longest ago, so that all get their turn."""
         now = trio.current_time()
         chosen = [
             peer
-            for peer in sorted(peers, key=lambda _: self._rng.random())
+            for peer in sorted(peers, key=lambda peer: (self._last_asked(peer), self._rng.random()))
             if _has_budget(self._asked_at.get(peer), now)
         ][:PEERS_ASKED]
         for peer in chosen:
             self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
         return chosen
+
+    def _last_asked(self, peer: str) -> float:
+        asked_at = self._asked_at.get(peer)
+        return asked_at[-1] if asked_at else -math.inf
 
 
 def _has_budget(asked_at: deque[float] | None, now: float) -> bool:

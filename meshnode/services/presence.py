@@ -125,7 +125,7 @@ class Presence:
             seen_at = now - (self._wall_clock.now_ns() - seen_ns) / 1e9
             self._tell(self.providers.doubts.refused_elsewhere(about, seen_at, seen_ns, now))
         else:
-            self._tell(self.providers.doubts.asked(peer_id, about, verdict, now))
+            self._tell(self.providers.doubts.asked(peer_id, about, verdict, seen_ns, now))
 
     def nobody_to_ask(self, about: str) -> None:
         """No peer is connected that could be asked about a suspect."""

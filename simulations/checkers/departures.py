@@ -129,8 +129,9 @@ class Departures(Informed):
 
     def _settle(self, awaited: _Awaited, took_s: float) -> None:
         del self._awaited[awaited.observer, awaited.gone]
+        whose = f"{awaited.gone.name}, gone at {awaited.at_s:.1f} s, by {awaited.observer.name}"
         for one in awaited.how:
-            one.took(took_s)
+            one.took(took_s, whose)
 
     def _is_excused(self, awaited: _Awaited, since_s: float) -> bool:
         observer, gone = awaited.observer, awaited.gone

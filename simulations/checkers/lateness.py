@@ -17,9 +17,12 @@ class Lateness:
     limit_s: float
     last_s: float
     times_s: list[float] = field(default_factory=list)
+    slowest: str = ""
 
-    def took(self, seconds: float) -> None:
-        """One more; infinite for what never came."""
+    def took(self, seconds: float, of: str) -> None:
+        """One more, and whose it is; infinite for what never came."""
+        if seconds > max(self.times_s, default=-1.0):
+            self.slowest = of
         self.times_s.append(seconds)
 
     def complaint(self) -> str | None:
@@ -31,5 +34,5 @@ class Lateness:
         worst = "never" if math.isinf(max(late)) else f"{max(late):.1f} s"
         return (
             f"{self.what}: {len(late)} of {len(self.times_s)} took more than"
-            f" {self.limit_s:g} s, the slowest {worst}"
+            f" {self.limit_s:g} s, the slowest {worst} ({self.slowest})"
         )

@@ -7,14 +7,13 @@ from protocols.errors import Malformed
 from protocols.ids import key_from_peer_id
 from protocols.messages import Message, PriceUpdate
 from simulations.checkers.court import Checker, Court
-from simulations.faults import Faults, Kind
+from simulations.faults import Faults
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 NS_PER_S = 10**9
 # Of SPEC.md's verdicts; written down here anew, so that the product's own may be wrong.
 AHEAD_MAX_S, BEHIND_MAX_S = 10, 60
-NOTICED_WITHIN_S = 2.0  # that a clock was set, and what the peers say of it
 CORRECTED_FROM_S = 1  # a clock that is off by less is left alone
 PEERS_OFF_S = 6  # the clocks of peers that are a little wrong themselves
 KNOWN_MAX = 50_000  # envelopes whose signature was found good; then all are forgotten
@@ -41,14 +40,8 @@ class Proofs(Checker):
             abs(age_s - true_age_s) > CORRECTED_FROM_S
             and -AHEAD_MAX_S - PEERS_OFF_S <= true_age_s <= BEHIND_MAX_S + PEERS_OFF_S
         )
-        # A node looks once a second whether its clock was set, and corrects nothing by then.
-        if not (by_own or by_peers or self._was_just_set(node)):
+        if not (by_own or by_peers):
             self.violated(node.name, f"accepted a message issued {age_s:.1f} s ago")
-
-    def _was_just_set(self, node: WorldNode) -> bool:
-        clocks = (Kind.CLOCK, Kind.CLOCK_A_LITTLE)
-        was_ever = any(self.faults.last_episode(kind, node) is not None for kind in clocks)
-        return was_ever and self.faults.calm_s(node, *clocks) < NOTICED_WITHIN_S
 
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """Each price on disk stands in an envelope that is on disk, too."""

@@ -51,8 +51,11 @@ class Bob:
     def is_refused(self, now: float) -> list[Fact]:
         return self.providers.doubts.dial_refused(id_of(ALICE), now)
 
-    def is_told(self, now: float, verdict: Verdict, *, by: str = id_of(CAROL)) -> list[Fact]:
-        return self.providers.doubts.asked(by, id_of(ALICE), verdict, now)
+    def is_told(
+        self, now: float, verdict: Verdict, *, by: str = id_of(CAROL), seen: float | None = None
+    ) -> list[Fact]:
+        seen_ns = 0 if seen is None else wall(seen)
+        return self.providers.doubts.asked(by, id_of(ALICE), verdict, seen_ns, now)
 
     @property
     def state(self) -> ProviderState:

@@ -14,7 +14,7 @@ def test_the_median_of_three_corrects_what_is_judged() -> None:
     assert clock.ahead_ns == 300 * S
     assert clock.corrected_ns(NOW) == NOW - 300 * S
     assert clock.peers == 3
-    assert not clock.measured([300 * S] * 3)
+    assert clock.measured([300 * S] * 3)
 
 
 def test_two_peers_teach_nothing() -> None:
@@ -33,7 +33,7 @@ def test_two_seconds_are_no_matter(ahead: int) -> None:
     assert clock.ahead_ns == 0
     clock.measured([2 * ahead] * 3)
     assert clock.ahead_ns == 2 * ahead
-    assert clock.measured([ahead] * 3)  # set right again
+    clock.measured([ahead] * 3)  # set right again
     assert clock.ahead_ns == 0
 
 
@@ -43,8 +43,31 @@ def test_half_the_round_trip_is_allowed_for() -> None:
 
 def test_a_clock_that_is_set_is_noticed() -> None:
     clock = OwnClock()
-    assert not clock.has_stepped(10, NOW)
-    assert not clock.has_stepped(11, NOW + S)
-    assert not clock.has_stepped(12, NOW + 3 * S)  # a second more is no matter
-    assert clock.has_stepped(13, NOW + 6 * S)
-    assert clock.has_stepped(14, NOW)
+    for now, now_ns, was_set in (
+        (10, NOW, False),
+        (11, NOW + S, False),
+        (12, NOW + 3 * S, False),  # a second more is no matter
+        (13, NOW + 6 * S, True),
+        (14, NOW, True),
+    ):
+        clock.read(now, now_ns)
+        assert clock.was_set() == was_set
+    assert not clock.was_set()  # it is told once
+
+
+@pytest.mark.parametrize("step_s", [-300, -298.5, -200, 50])
+def test_a_correction_takes_part_when_the_clock_is_set(step_s: float) -> None:
+    clock = OwnClock()
+    clock.read(10, NOW + 300 * S)
+    clock.measured([300 * S] * 3)
+    set_ns = NOW + round((300 + step_s) * S)
+    clock.read(10.5, set_ns + S // 2)
+    assert abs(clock.corrected_ns(set_ns + S // 2) - (NOW + S // 2)) < 2 * S
+
+
+def test_a_clock_that_was_right_is_believed_until_peers_tell() -> None:
+    clock = OwnClock()
+    clock.read(10, NOW)
+    clock.measured([0] * 3)
+    clock.read(10.5, NOW + 3600 * S)  # the machine slept for an hour
+    assert clock.corrected_ns(NOW + 3600 * S) == NOW + 3600 * S

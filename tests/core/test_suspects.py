@@ -64,7 +64,7 @@ def test_a_peer_that_agrees_confirms_at_six_intervals(bob: Bob) -> None:
     assert not bob.providers.active()
 
 
-@pytest.mark.parametrize("verdict", [Verdict.ALIVE, Verdict.UNKNOWN, None])
+@pytest.mark.parametrize("verdict", [Verdict.ALIVE, Verdict.HEARD, Verdict.UNKNOWN, None])
 def test_without_one_that_agrees_it_takes_twelve_intervals(
     bob: Bob, verdict: Verdict | None
 ) -> None:
@@ -141,6 +141,32 @@ def test_a_dial_refused_and_none_that_knows_confirm_when_it_should_have_spoken(b
     assert bob.sweeps(105.5) == [ProviderLost(id_of(ALICE), "connection", 5.5)]
 
 
+def test_one_that_heard_a_later_word_keeps_it_until_the_next_is_due(bob: Bob) -> None:
+    bob.hears(100)
+    bob.loses_connection(103)
+    bob.is_refused(103.5)
+    assert bob.is_told(104, Verdict.HEARD, seen=102.5) == []
+    assert bob.sweeps(107.9) == []
+    assert bob.sweeps(108) == [ProviderLost(id_of(ALICE), "connection", 8)]
+
+
+def test_who_lies_of_later_words_keeps_it_for_twelve_intervals_and_no_longer(bob: Bob) -> None:
+    bob.hears(100)
+    bob.loses_connection(101)
+    bob.is_refused(101.5)
+    for second in range(102, 160):
+        assert bob.is_told(second, Verdict.HEARD, seen=second + 1000) == []
+    assert bob.sweeps(160) == [ProviderLost(id_of(ALICE), "connection", 60)]
+
+
+def test_one_that_agrees_but_heard_it_later_counts_from_then(bob: Bob) -> None:
+    bob.hears(100)
+    bob.sweeps(115)
+    assert bob.is_told(131, Verdict.GONE, seen=110) == []
+    assert bob.sweeps(139.9) == []
+    assert bob.sweeps(140) == [ProviderLost(id_of(ALICE), "silence", 40)]
+
+
 def test_one_that_reaches_it_keeps_it_from_being_lost(bob: Bob) -> None:
     bob.hears(100)
     bob.loses_connection(101)
@@ -155,6 +181,16 @@ def test_what_was_said_before_the_connection_broke_refutes_nothing(bob: Bob) -> 
     assert bob.hears(103.2, late_s=0.5) == []
     assert bob.state is SUSPECT
     (cleared,) = bob.hears(104)
+    assert isinstance(cleared, ProviderCleared)
+
+
+def test_a_usual_way_of_a_second_does_not_make_a_word_later_than_the_break(bob: Bob) -> None:
+    for number in range(100):  # so the second is taken for her clock's
+        bob.hears(5 * number, late_s=1)
+    bob.loses_connection(500)
+    assert bob.hears(500.8, late_s=1) == []
+    assert bob.state is SUSPECT
+    (cleared,) = bob.hears(505, late_s=1)
     assert isinstance(cleared, ProviderCleared)
 
 

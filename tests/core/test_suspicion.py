@@ -28,9 +28,10 @@ def entry(state: str, *, hops: int | None = None, newer_s: int = 0) -> ProviderS
         (entry("active", hops=1), Verdict.ALIVE),
         (entry("active", hops=2), Verdict.UNKNOWN),  # it knows what we know
         (entry("active"), Verdict.UNKNOWN),
-        (entry("active", hops=2, newer_s=1), Verdict.ALIVE),
+        (entry("active", hops=2, newer_s=1), Verdict.HEARD),
+        (entry("active", hops=1, newer_s=1), Verdict.ALIVE),
         (entry("suspect", newer_s=-1), Verdict.GONE),
-        (entry("suspect", newer_s=1), Verdict.ALIVE),  # it heard it after we did
+        (entry("suspect", newer_s=1), Verdict.GONE),  # its connection broke as well
         (entry("offline"), Verdict.GONE),
         (entry("left"), Verdict.GONE),
         (entry("unreachable"), Verdict.UNKNOWN),

@@ -44,9 +44,33 @@ SUSPECTS = (
     Mutation(
         "one that reaches a suspect keeps it",
         SUSPICION,
-        "unknowing = set(self.verdicts.values()) == {Verdict.UNKNOWN}",
+        "unknowing = bool(self.verdicts) and _UNKNOWING.issuperset(self.verdicts.values())",
         "unknowing = True",
         (f"{_SUSPECTS}::test_one_that_reaches_it_keeps_it_from_being_lost",),
+    ),
+    Mutation(
+        "one that heard a later word does not keep a suspect for good",
+        SUSPICION,
+        "_UNKNOWING = frozenset({Verdict.UNKNOWN, Verdict.HEARD})",
+        "_UNKNOWING = frozenset({Verdict.UNKNOWN})",
+        (f"{_SUSPECTS}::test_one_that_heard_a_later_word_keeps_it_until_the_next_is_due",),
+    ),
+    Mutation(
+        "a later word that a peer heard counts",
+        DOUBTS,
+        "unheard = min(silent, (now - suspicion.heard_at) / record.interval_s)",
+        "unheard = silent",
+        (
+            f"{_SUSPECTS}::test_one_that_heard_a_later_word_keeps_it_until_the_next_is_due",
+            f"{_SUSPECTS}::test_one_that_agrees_but_heard_it_later_counts_from_then",
+        ),
+    ),
+    Mutation(
+        "nobody keeps a suspect alive for ever by saying that it hears it",
+        SUSPICION,
+        "if silent_intervals >= OFFLINE_AFTER_INTERVALS:",
+        "if unheard_intervals >= OFFLINE_AFTER_INTERVALS:",
+        (f"{_SUSPECTS}::test_who_lies_of_later_words_keeps_it_for_twelve_intervals_and_no_longer",),
     ),
     Mutation(
         "verdicts are bounded",
@@ -65,9 +89,16 @@ SUSPECTS = (
     Mutation(
         "what was said before the break refutes nothing",
         PROVIDERS,
-        "if suspicion is not None and suspicion.broken and said_at <= suspicion.since:",
+        "if suspicion is not None and suspicion.broken and earliest_at <= suspicion.since:",
         "if False:",
         (f"{_SUSPECTS}::test_what_was_said_before_the_connection_broke_refutes_nothing",),
+    ),
+    Mutation(
+        "the usual way is no proof that it was said after the break",
+        PROVIDERS,
+        "earliest_at = record.suspicion, said_at - max(0.0, record.lag_s)",
+        "earliest_at = record.suspicion, said_at",
+        (f"{_SUSPECTS}::test_a_usual_way_of_a_second_does_not_make_a_word_later_than_the_break",),
     ),
     Mutation(
         "a late word does not keep the dead alive",
@@ -348,6 +379,27 @@ NODE = (
         "self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0",
         "self._ahead_ns = ahead_ns",
         ("tests/core/test_own_clock.py::test_two_seconds_are_no_matter",),
+    ),
+    Mutation(
+        "a correction takes part in a step",
+        OWN_CLOCK,
+        "            self._correct(self._ahead_ns + round(step_s * 1e9))",
+        "            pass",
+        ("tests/core/test_own_clock.py::test_a_correction_takes_part_when_the_clock_is_set",),
+    ),
+    Mutation(
+        "a right clock that goes on after a sleep is believed",
+        OWN_CLOCK,
+        "        if self._ahead_ns:\n",
+        "        if True:\n",
+        ("tests/core/test_own_clock.py::test_a_clock_that_was_right_is_believed_until_peers_tell",),
+    ),
+    Mutation(
+        "a clock that is set is noticed when it is judged by",
+        "meshnode/services/clock_check.py",
+        "        self._own_clock.read(trio.current_time(), now_ns)\n",
+        "",
+        (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
 )
 

@@ -29,7 +29,8 @@ def test_a_hundredth_may_be_late_and_nobody_very_late(times_s: list[float], hold
 def test_a_complaint_counts_and_names_the_slowest() -> None:
     lateness = Lateness("gone", 0.5, 2.0, 60.0)
     for seconds in (1.0, 3.0, 4.0):
-        lateness.took(seconds)
-    assert lateness.complaint() == "gone: 2 of 3 took more than 2 s, the slowest 4.0 s"
-    lateness.took(math.inf)
-    assert (lateness.complaint() or "").endswith("the slowest never")
+        lateness.took(seconds, f"one of {seconds:g}")
+    wanted = "gone: 2 of 3 took more than 2 s, the slowest 4.0 s (one of 4)"
+    assert lateness.complaint() == wanted
+    lateness.took(math.inf, "the last")
+    assert (lateness.complaint() or "").endswith("the slowest never (the last)")
