@@ -1,23 +1,21 @@
 """An honest provider and an honest consumer who meet only through the victim."""
 
+import json
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import trio
 
-from meshnode.errors import PeerUnreachable
-from meshnode.services import ask
 from protocols.ids import key_from_peer_id
 from tests.hostile.hostile_peer import Target
-from tests.processes.harness import NodeProcess, client_of, node_process, provider
+from tests.processes.harness import NodeProcess, node_process, provider
 
 SOURCE = "walk:BTC-USD,ETH-USD,SOL-USD,XRP-USD,ADA-USD,DOT-USD?interval_s=0.05"
-PROBE_EVERY_S = 1.5
-DIAL_AGAIN_S = 1.0
-JOIN_S = 10.0
 SETTLE_S = 3.0
 RSS_GROWTH_MAX = 64 * 1024 * 1024
 
@@ -42,25 +40,23 @@ class Stage:
         self._first = max(names(self.bob, self.alice))
 
     async def probe(self) -> None:
-        """Join as a stranger and ask for the status, again and again."""
-        while True:
-            began_at = trio.current_time()
-            with trio.fail_after(JOIN_S):
-                while not await self._has_answered(began_at):  # noqa: ASYNC110 - as a node does
-                    await trio.sleep(DIAL_AGAIN_S)
-            await trio.sleep(PROBE_EVERY_S)
-
-    async def _has_answered(self, began_at: float) -> bool:
-        """Whether the victim let a stranger in; once it did, it must answer."""
+        """Have a stranger join and ask for the status, again and again."""
+        command = [sys.executable, "-m", "tests.hostile.stranger", self.victim.addr]
+        process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
         try:
-            async with client_of(self.victim) as client:
-                self.joined_s.append(trio.current_time() - began_at)
-                asked_at = trio.current_time()
-                await ask.status(client.mesh, client.peer, ["node_id"])
-                self.answered_s.append(trio.current_time() - asked_at)
-        except PeerUnreachable:
-            return False
-        return True
+            pending = b""
+            async for part in process.stdout:
+                *lines, pending = (pending + part).split(b"\n")
+                for took in map(json.loads, lines):
+                    self.joined_s.append(took["joined_s"])
+                    self.answered_s.append(took["answered_s"])
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.stdout.aclose()
+                await process.wait()
+        raise AssertionError("the stranger was kept outside for too long, or not answered")
 
     def has_measured(self) -> bool:
         """Whether a stranger was answered, and an update was heard."""

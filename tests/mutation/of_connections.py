@@ -66,6 +66,13 @@ HANDSHAKES = (
         (f"{_HALF_OPEN}::test_the_oldest_of_who_holds_most_makes_room",),
     ),
     Mutation(
+        "a network's owner displaces itself",
+        HALF_OPEN,
+        "self._places[scope] = owner_of(ip), handshake",
+        "self._places[scope] = ip, handshake",
+        (f"{_HALF_OPEN}::test_who_has_a_whole_network_displaces_itself",),
+    ),
+    Mutation(
         "who shakes hands is told from who is silent",
         HALF_OPEN,
         "for scope, said in theirs if not said.has_begun)",

@@ -83,6 +83,22 @@ def has_hung_up(connection: socket.socket) -> bool:
         return True
 
 
+class Incoming(TrioTCPStream):  # type: ignore[misc]  # the library is untyped to mypy
+    """The library's stream, which tells the address of an IPv6 peer as well."""
+
+    _cached_remote_address: tuple[str, int] | None
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """The peer's IP address and port; None where it is gone already."""
+        if self._cached_remote_address is None:
+            try:
+                host, port, *_ = self.stream.socket.getpeername()
+            except OSError:
+                return None
+            self._cached_remote_address = host, port
+        return self._cached_remote_address
+
+
 class MeshListener(TCPListener):  # type: ignore[misc]  # the library is untyped to mypy
     """The library's listener with our doors in the place of trio's."""
 
@@ -107,7 +123,7 @@ class MeshListener(TCPListener):  # type: ignore[misc]  # the library is untyped
                 self._nursery.start_soon(trio.serve_listeners, self._welcome, [door])
 
     async def _welcome(self, stream: trio.SocketStream) -> None:
-        await self.handler(TrioTCPStream(stream))
+        await self.handler(Incoming(stream))
 
 
 class MeshTCP(TCP):  # type: ignore[misc]  # the library is untyped to mypy

@@ -6,7 +6,12 @@ import pytest
 import trio
 from trio.testing import MockClock, memory_stream_one_way_pair
 
-from meshnode.adapters.libp2p.half_open import HANDSHAKE_BYTES_MAX, HalfOpen, HandshakeBytes
+from meshnode.adapters.libp2p.half_open import (
+    HANDSHAKE_BYTES_MAX,
+    HalfOpen,
+    HandshakeBytes,
+    owner_of,
+)
 
 LONG_S = 10**6
 
@@ -67,6 +72,35 @@ async def test_the_oldest_of_who_holds_most_makes_room(autojump_clock: MockClock
         assert (len(half_open), half_open.displaced) == (4, 1)
         nursery.cancel_scope.cancel()
     assert len(half_open) == 0
+
+
+async def test_who_has_a_whole_network_displaces_itself(autojump_clock: MockClock) -> None:
+    half_open, ended = HalfOpen(deadline_s=60, places_max=3), list[str]()
+    async with trio.open_nursery() as nursery:
+        for name, ip in (
+            ("alice", "2001:db8:a::1"),
+            ("m1", "2001:db8:0:6::1"),
+            ("m2", "2001:db8:0:6:ffff::2"),
+            ("bob", "2001:db8:b::1"),
+        ):
+            nursery.start_soon(idle, half_open, ip, ended, name)
+            await trio.testing.wait_all_tasks_blocked()
+        assert ended == ["m1"]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("ip", "owner"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),  # a transport without addresses
+    ],
+)
+def test_whose_an_address_is(ip: str, owner: str) -> None:
+    assert owner_of(ip) == owner
 
 
 async def test_who_has_said_something_is_not_displaced_by_the_silent(

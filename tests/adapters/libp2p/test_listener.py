@@ -16,6 +16,7 @@ from meshnode.adapters.libp2p.listener import (
     ACCEPT_BATCH_MAX,
     LOOKED_AT_MAX,
     Door,
+    Incoming,
     MeshTCP,
     has_hung_up,
 )
@@ -127,3 +128,30 @@ async def test_a_closed_listener_is_not_opened_again() -> None:
     await listener.close()
     with pytest.raises(OpenConnectionError):
         await listener.listen(ANYWHERE)
+
+
+class Peer:
+    """A connection's stream, as far as its peer's address is told by it."""
+
+    def __init__(self, address: tuple[object, ...] | None) -> None:
+        self.socket = self
+        self._address = address
+
+    def getpeername(self) -> tuple[object, ...]:
+        if self._address is None:
+            raise OSError("it is gone")
+        return self._address
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        (("192.0.2.1", 4001), ("192.0.2.1", 4001)),
+        (("2001:db8::1", 4001, 0, 0), ("2001:db8::1", 4001)),
+        (None, None),
+    ],
+)
+def test_a_peer_s_address_is_told_of_either_family(
+    address: tuple[object, ...] | None, told: tuple[str, int] | None
+) -> None:
+    assert Incoming(Peer(address)).get_remote_address() == told
