@@ -134,7 +134,7 @@ class ProcessPaused:
 
 @dataclass(frozen=True, slots=True)
 class ClockDiffers:
-    """Our clock is so much ahead (or, below zero, behind) of the median of our peers'."""
+    """Our clock is so much ahead (or, below zero, behind) of the peers' that agree."""
 
     ahead_s: float
     peers: int

@@ -1,4 +1,4 @@
-"""Is our own clock right? Told by the median of our peers' clocks."""
+"""Is our own clock right? Told by the clocks of most of our peers."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -47,12 +47,17 @@ class OwnClock:
     def measured(self, aheads_ns: Sequence[int]) -> bool:
         """How much we are ahead of each peer that was asked; whether anything was learned.
 
-        Of fewer than PEERS_MIN nothing is.
+        Of fewer than PEERS_MIN nothing is, nor where no more than half of them agree: the median of
+        two camps of the same size is a time that nobody has.
         """
         if len(aheads_ns) < PEERS_MIN:
             return False
-        self._correct(round(median(aheads_ns)))
-        self.peers = len(aheads_ns)
+        ahead_ns = round(median(aheads_ns))
+        agreeing = sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in aheads_ns)
+        if 2 * agreeing <= len(aheads_ns):
+            return False
+        self._correct(ahead_ns)
+        self.peers = agreeing
         return True
 
     def read(self, now: float, now_ns: int) -> None:

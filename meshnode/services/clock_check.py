@@ -103,6 +103,6 @@ class ClockCheck:
         ahead = self._own_clock.ahead_ns
         self._differs = ahead != 0
         if self._differs and not did_differ:
-            self._observer.observe(ClockDiffers(ahead / 1e9, len(aheads)))
+            self._observer.observe(ClockDiffers(ahead / 1e9, self._own_clock.peers))
         elif did_differ and not self._differs:
-            self._observer.observe(ClockAgrees(len(aheads)))
+            self._observer.observe(ClockAgrees(self._own_clock.peers))

@@ -13,7 +13,7 @@ def test_the_median_of_three_corrects_what_is_judged() -> None:
     assert clock.measured([300 * S, 301 * S, -500 * S])
     assert clock.ahead_ns == 300 * S
     assert clock.corrected_ns(NOW) == NOW - 300 * S
-    assert clock.peers == 3
+    assert clock.peers == 2
     assert clock.measured([300 * S] * 3)
 
 
@@ -24,6 +24,16 @@ def test_two_peers_teach_nothing() -> None:
     clock.measured([300 * S] * 3)
     assert not clock.measured([0, 0])
     assert clock.ahead_ns == 300 * S
+
+
+@pytest.mark.parametrize("others_s", [[-300, -300, -300], [-600, -300, 300]])
+def test_as_many_as_agree_against_as_many_teach_nothing(others_s: list[int]) -> None:
+    clock = OwnClock()
+    aheads = [0, 0, 0, *(seconds * S for seconds in others_s)]
+    assert not clock.measured(aheads)
+    assert clock.corrected_ns(NOW) == NOW
+    assert clock.measured([*aheads, 0])
+    assert clock.corrected_ns(NOW) == NOW
 
 
 @pytest.mark.parametrize("ahead", [-2 * S, 2 * S])

@@ -374,6 +374,13 @@ NODE = (
         ("tests/core/test_own_clock.py::test_two_peers_teach_nothing",),
     ),
     Mutation(
+        "half against half does not correct our clock",
+        OWN_CLOCK,
+        "if 2 * agreeing <= len(aheads_ns):",
+        "if False:",
+        ("tests/core/test_own_clock.py::test_as_many_as_agree_against_as_many_teach_nothing",),
+    ),
+    Mutation(
         "a small difference is no correction",
         OWN_CLOCK,
         "self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0",
