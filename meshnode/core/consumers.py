@@ -1,8 +1,10 @@
 """Every node heard that does not provide, in compact records, and how often such a node speaks."""
 
+import math
 from collections import OrderedDict
-from collections.abc import Iterator, KeysView
+from collections.abc import KeysView
 from heapq import heapify, heappop, heappush
+from itertools import takewhile
 
 from protocols.ids import peer_id
 
@@ -32,6 +34,8 @@ class Consumers:
         self._keys: dict[str, bytes] = {}
         # One entry a consumer, maybe of an earlier message: what is popped is looked up.
         self._expiries: list[tuple[float, bytes]] = []
+        # How many have spoken after the moment that was asked about last.
+        self._since, self._heard_since = math.inf, 0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -49,6 +53,7 @@ class Consumers:
         until = now + CONSUMER_INTERVALS * min(interval_s, INTERVAL_MAX_S)
         known = self._heard.pop(key, None)
         self._heard[key] = (now, until)
+        self._recount(known, now)
         if known is None:
             self._peers[key] = peer_id(key)
             self._keys[self._peers[key]] = key
@@ -64,7 +69,8 @@ class Consumers:
 
     def gone(self, key: bytes) -> None:
         """One left, or turned provider."""
-        if self._heard.pop(key, None) is not None:
+        if (known := self._heard.pop(key, None)) is not None:
+            self._recount(known, -math.inf)
             del self._keys[self._peers.pop(key)]
 
     def expire(self, now: float) -> None:
@@ -80,11 +86,17 @@ class Consumers:
                 heappush(self._expiries, (known[1], key))
 
     def heard_since(self, at: float) -> int:
-        """How many have spoken after a moment; costs as much as it counts."""
-        return sum(1 for _ in self._newest_first(at))
+        """How many have spoken after a moment.
 
-    def _newest_first(self, at: float) -> Iterator[bytes]:
-        for key, (heard_at, _) in reversed(self._heard.items()):
-            if heard_at <= at:
-                return
-            yield key
+        Costs as much as it counts when the moment is another than last time: in an outage it is
+        asked for at every message, always about the outage's beginning.
+        """
+        if at != self._since:
+            newest_first = (heard_at for heard_at, _ in reversed(self._heard.values()))
+            self._since = at
+            self._heard_since = sum(1 for _ in takewhile(at.__lt__, newest_first))
+        return self._heard_since
+
+    def _recount(self, known: tuple[float, float] | None, now: float) -> None:
+        self._heard_since += now > self._since
+        self._heard_since -= known is not None and known[0] > self._since

@@ -52,25 +52,28 @@ def test_a_storm_of_identities_leaves_no_trace_behind(monkeypatch: pytest.Monkey
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["heard", "gone", "time"]),
+            st.sampled_from(["heard", "gone", "time", "asked about now"]),
             st.integers(0, 5),
             st.integers(1, 100),
         ),
         max_size=60,
     )
 )
-def test_who_is_present_is_as_a_plain_map_says(steps: list[tuple[str, int, int]]) -> None:
-    consumers, model, now = Consumers(), dict[bytes, float](), 0.0
+def test_who_is_present_and_spoke_is_as_a_plain_map_says(steps: list[tuple[str, int, int]]) -> None:
+    consumers, model, now, since = Consumers(), dict[bytes, tuple[float, float]](), 0.0, -1.0
     for what, number, amount in steps:
         match what:
             case "heard":
                 consumers.heard(key(number), amount, now)
-                model[key(number)] = now + CONSUMER_INTERVALS * amount
+                model[key(number)] = now, now + CONSUMER_INTERVALS * amount
             case "gone":
                 consumers.gone(key(number))
                 model.pop(key(number), None)
+            case "asked about now":
+                since = now
             case _:
                 now += amount
                 consumers.expire(now)
-                model = {k: until for k, until in model.items() if until > now}
+                model = {k: times for k, times in model.items() if times[1] > now}
         assert set(consumers.peers()) == set(map(peer_id, model))
+        assert consumers.heard_since(since) == sum(at > since for at, _ in model.values())
