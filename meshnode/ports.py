@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 else:
     from trio import TaskStatus as TaskStatus
 
+# A frozen peer keeps its connection open; only silence tells. The time is generous because a
+# busy node answers late, and cutting a healthy peer costs more than keeping a dead one.
+PING_TIMEOUT_S = 10.0
+
 # --- gossip ---------------------------------------------------------------------------------
 
 # Given the topic, the public key that the gossip message came from, and its data. Total: it never
@@ -183,7 +187,7 @@ class Mesh(Protocol):
         ...
 
     async def ping(self, peer_id: str) -> float:
-        """The round-trip time in seconds. Raises PeerUnreachable."""
+        """The round-trip time in seconds; raises PeerUnreachable, after PING_TIMEOUT_S at most."""
         ...
 
     async def next_connection_event(self) -> ConnectionEvent:

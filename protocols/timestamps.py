@@ -2,11 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from protocols.errors import Malformed, ProtocolError
 from protocols.limits import UINT64_MAX
 
 _NS_PER_S = 10**9
+# A time is checked where a record is made, checked where it is read, and read: thrice at least.
+_READ_MAX = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z"
@@ -26,6 +29,7 @@ def rfc3339(ns: int) -> str:
     return f"{text}.{fraction:09}".rstrip("0") + "Z" if fraction else f"{text}Z"
 
 
+@lru_cache(_READ_MAX)
 def ns_from_rfc3339(text: str) -> int:
     """Unix nanoseconds of a time in UTC that ends in `Z`. Raises Malformed."""
     match = _RFC3339.fullmatch(text)

@@ -39,25 +39,32 @@ class OwnClock:
         if len(self._told) > TOLD_MAX:
             del self._told[next(iter(self._told))]
 
-    def recent(self, peers: Iterable[str], now: float) -> list[int]:
+    def recent(
+        self, peers: Iterable[str], now: float, max_age_s: float = TOLD_MAX_AGE_S
+    ) -> list[int]:
         """By how much we are ahead of those of these peers that told their time lately."""
         told = (self._told[peer] for peer in peers if peer in self._told)
-        return [ahead_ns for told_at, ahead_ns in told if now - told_at <= TOLD_MAX_AGE_S]
+        return [ahead_ns for told_at, ahead_ns in told if now - told_at <= max_age_s]
+
+    def is_confirmed(self, aheads_ns: Sequence[int]) -> bool:
+        """Whether what we judge by agrees with so many peers; False also where these tell nothing.
+
+        What was told a minute ago may have been set right since: before anything is changed, peers
+        are to be asked anew.
+        """
+        ahead_ns = _agreed(aheads_ns)
+        return ahead_ns is not None and abs(ahead_ns - self._ahead_ns) <= DIFFERS_MAX_NS
 
     def measured(self, aheads_ns: Sequence[int]) -> bool:
         """How much we are ahead of each peer that was asked; whether anything was learned.
 
-        Of fewer than PEERS_MIN nothing is, nor where no more than half of them agree: the median of
-        two camps of the same size is a time that nobody has.
+        Of fewer than PEERS_MIN nothing is, nor where no more than half of them agree.
         """
-        if len(aheads_ns) < PEERS_MIN:
-            return False
-        ahead_ns = round(median(aheads_ns))
-        agreeing = sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in aheads_ns)
-        if 2 * agreeing <= len(aheads_ns):
+        ahead_ns = _agreed(aheads_ns)
+        if ahead_ns is None:
             return False
         self._correct(ahead_ns)
-        self.peers = agreeing
+        self.peers = _agreeing(aheads_ns, ahead_ns)
         return True
 
     def read(self, now: float, now_ns: int) -> None:
@@ -90,3 +97,15 @@ class OwnClock:
 def ahead_ns(sent_ns: int, received_ns: int, peer_ns: int) -> int:
     """How much we are ahead of a peer that said `peer_ns` between our sending and receiving."""
     return (sent_ns + received_ns) // 2 - peer_ns
+
+
+def _agreed(aheads_ns: Sequence[int]) -> int | None:
+    """What most agree on. The median of two camps of the same size is a time that nobody has."""
+    if len(aheads_ns) < PEERS_MIN:
+        return None
+    ahead_ns = round(median(aheads_ns))
+    return ahead_ns if 2 * _agreeing(aheads_ns, ahead_ns) > len(aheads_ns) else None
+
+
+def _agreeing(aheads_ns: Sequence[int], ahead_ns: int) -> int:
+    return sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in aheads_ns)

@@ -35,7 +35,8 @@ class ClockCheck:
     """Tells when our clock differs from our peers'.
 
     They tell their time whenever topology asks them something; where too few did lately, because
-    our clock was set a moment ago, a few are asked at once. `is_node(peer)` says who is worth it.
+    our clock was set a moment ago, or where they no longer confirm what we judge by, a few are
+    asked at once. `is_node(peer)` says who is worth it.
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class ClockCheck:
     async def _aheads(self) -> list[int]:
         """By how much we are ahead of each peer that told its time, now or lately."""
         peers = [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
-        recent = self._own_clock.recent(peers, trio.current_time())
-        if len(recent) >= PEERS_MIN or len(peers) < PEERS_MIN:
+        asked_at = trio.current_time()
+        recent = self._own_clock.recent(peers, asked_at)
+        if len(peers) < PEERS_MIN or self._own_clock.is_confirmed(recent):
             return recent
         async with trio.open_nursery() as nursery:
             for peer in peers[:PEERS_ASKED]:
                 nursery.start_soon(self._ask, peer)
-        return self._own_clock.recent(peers, trio.current_time())
+        now = trio.current_time()
+        return self._own_clock.recent(peers, now, now - asked_at)
 
     async def _ask(self, peer: str) -> None:
         sent_ns = self._wall_clock.now_ns()

@@ -374,10 +374,17 @@ NODE = (
         ("tests/core/test_own_clock.py::test_two_peers_teach_nothing",),
     ),
     Mutation(
+        "peers are asked anew before our clock is called wrong",
+        "meshnode/services/clock_check.py",
+        "or self._own_clock.is_confirmed(recent):",
+        "or len(recent) >= PEERS_MIN:",
+        (f"{_CLOCK}::test_what_was_told_a_while_ago_is_asked_anew_before_anything_is_changed",),
+    ),
+    Mutation(
         "half against half does not correct our clock",
         OWN_CLOCK,
-        "if 2 * agreeing <= len(aheads_ns):",
-        "if False:",
+        "return ahead_ns if 2 * _agreeing(aheads_ns, ahead_ns) > len(aheads_ns) else None",
+        "return ahead_ns",
         ("tests/core/test_own_clock.py::test_as_many_as_agree_against_as_many_teach_nothing",),
     ),
     Mutation(

@@ -84,3 +84,15 @@ async def test_two_peers_are_too_few_to_be_believed(autojump_clock: MockClock) -
         await trio.sleep(60)
         assert judging.now_ns() == bob.clock.now_ns()
         assert "CLOCK_SKEW" not in {warning.code for warning in bob.status.warnings()}
+
+
+async def test_what_was_told_a_while_ago_is_asked_anew_before_anything_is_changed(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob, checking(bob, 0, 0.1, -0.1) as judging:
+        await trio.sleep(12)
+        for peer in bob.mesh.peer_ids():  # whose clocks have been set right since
+            bob.own_clock.told(peer, 5 * NS_PER_S, trio.current_time())
+        await trio.sleep(15)
+        assert bob.witness.of(ClockDiffers) == []
+        assert judging.now_ns() == bob.clock.now_ns()

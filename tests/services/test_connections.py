@@ -14,10 +14,10 @@ from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S
 from meshnode.core.facts import DialFailed, PeerJoined, PeerLost, ProviderSuspected
 from meshnode.core.link_table import LINKS_MAX
 from meshnode.core.links import LinkState
+from meshnode.ports import PING_TIMEOUT_S
 from meshnode.services.connections import (
     PEERS_MIN,
     PING_EVERY_S,
-    PING_TIMEOUT_S,
     PINGS_MISSED_MAX,
     Connections,
 )

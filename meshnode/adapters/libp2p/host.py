@@ -32,7 +32,6 @@ from meshnode.adapters.libp2p.settings import (
     CLOSE_S,
     DIAL_TIMEOUT_S,
     FAREWELL_S,
-    PING_TIMEOUT_S,
     STREAM_TIMEOUT_S,
     MeshSettings,
     route_logging,
@@ -42,6 +41,7 @@ from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.core.verdicts import Verdict
 from meshnode.errors import ConfigError, DialRefused, PeerUnreachable
 from meshnode.ports import (
+    PING_TIMEOUT_S,
     ConnectedPeer,
     ConnectionEvent,
     Gossip,

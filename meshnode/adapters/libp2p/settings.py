@@ -24,10 +24,6 @@ FAREWELL_S = 1.0  # for peers to read our last messages
 CLOSE_CONNECTION_S = 1.0  # saying goodbye; after that the socket is closed under the peer
 CLOSE_S = 3.0  # leaving altogether, hung peers or not
 
-# Who pings, and drops a peer that does not answer, is a service, for every kind of mesh: the
-# library's health monitor pings one peer after the other, and a frozen one holds up all checks.
-PING_TIMEOUT_S = 10.0
-
 CONNECTIONS_PER_PEER_MAX = 3  # a restart and a simultaneous dial leave two for a while
 UNPROVEN_GRACE_S = 5.0  # when all places are taken, who brought nothing for so long makes room
 INBOUND_STREAMS_PER_PEER_MAX = 32  # every protocol together, negotiation included; more are reset
