@@ -18,7 +18,6 @@ from simulations.world import Network, World
 from simulations.world_node import UPDATE_EVERY_S, Part, WorldNode
 
 ASSETS = ("BTC-USD", "ETH-USD", "EUR-USD")
-STARTS_PER_S = 30.0  # at most: nobody starts a thousand nodes within ten seconds
 CONTACTS = 3  # earlier nodes whose address a node is told: with those that dial it, about six peers
 NS_PER_S = 10**9
 
@@ -82,19 +81,12 @@ class Stage:
         return self.rng.sample(among, max(1, round(len(among) * share))) if among else []
 
     async def grow(
-        self,
-        *,
-        providers: int = 3,
-        over_s: float | None = None,
-        update_every_s: float = UPDATE_EVERY_S,
+        self, *, providers: int = 3, over_s: float = 10.0, update_every_s: float = UPDATE_EVERY_S
     ) -> None:
         """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide.
 
-        In ten seconds, but a large network at STARTS_PER_S. Raises ConfigError where that leaves
-        no consumer.
+        Raises ConfigError where that leaves no consumer.
         """
-        if over_s is None:
-            over_s = max(10.0, self.size / STARTS_PER_S)
         if self.size <= providers:
             raise ConfigError(f"--nodes {self.size}: this one needs {providers + 1} and more")
         for number in range(self.size):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from meshnode.core.multiaddrs import check_peer_id
 from protocols.limits import ADDR_BYTES_MAX
@@ -53,6 +53,19 @@ class Refusal(Enum):
     PRIVATE = "addr_private"
 
 
+class _Place(NamedTuple):
+    """An address taken apart: its IP address, if it has one, and the transport that follows it.
+
+    Numbers of the transport are `*`. `spelt` is the address in its one spelling; `refusal` is why
+    somebody who has none like it would not dial it, None where anybody may.
+    """
+
+    ip: Ip | None
+    transport: tuple[str, ...]
+    spelt: str
+    refusal: Refusal | None
+
+
 class DialRules:
     """Judges addresses by where we ourselves listen, or are announced.
 
@@ -65,9 +78,9 @@ class DialRules:
         self._own_id = own_id
         self._own_places = frozenset(addr.partition("/p2p/")[0] for addr in own_addrs)
         ours = [found for addr in own_addrs if (found := _taken_apart(addr)) is not None]
-        ips = [ip for ip, _ in ours if ip is not None]
-        self._transports = frozenset(transport for _, transport in ours)
-        self._speaks_tcp = not ours or any(ip and transport == _TCP for ip, transport in ours)
+        ips = [place.ip for place in ours if place.ip is not None]
+        self._transports = frozenset(place.transport for place in ours)
+        self._speaks_tcp = not ours or any(one.ip and one.transport == _TCP for one in ours)
         self._loopback = bool(ips) and all(ip.is_loopback for ip in ips)
         self._link_local = any(ip.version == 4 and ip.is_link_local for ip in ips)
         self._private = any(_within(ip, _PRIVATE) for ip in ips)
@@ -76,43 +89,38 @@ class DialRules:
         """The address in its one spelling, without `/p2p`, or why it must not be dialled."""
         if peer_id == self._own_id:
             return Refusal.OWN
-        place, _, named = addr.partition("/p2p/")
+        bare, _, named = addr.partition("/p2p/")
         if named not in ("", peer_id):
             return Refusal.MALFORMED
         try:
             check_peer_id(peer_id)
         except ValueError:
             return Refusal.MALFORMED
-        parts = _taken_apart(place)
-        if parts is None:
+        place = _taken_apart(bare)
+        if place is None:
             return Refusal.MALFORMED
-        ip, transport = parts
-        if transport[0] in _NAME_KINDS:
+        if place.transport[0] in _NAME_KINDS:
             return Refusal.NAME
-        is_tcp = ip is not None and transport == _TCP
-        if not (self._speaks_tcp if is_tcp else transport in self._transports):
+        is_tcp = place.ip is not None and place.transport == _TCP
+        if not (self._speaks_tcp if is_tcp else place.transport in self._transports):
             return Refusal.TRANSPORT
-        if ip is not None:
-            if (refusal := self._judge_ip(ip)) is not None:
-                return refusal
-            place = _spelt(ip, place)
-        return Refusal.OWN if place in self._own_places else place
+        if (refusal := self._judge_range(place)) is not None:
+            return refusal
+        return Refusal.OWN if place.spelt in self._own_places else place.spelt
 
-    def _judge_ip(self, ip: Ip) -> Refusal | None:
-        match refusal := _range_of(ip):
+    def _judge_range(self, place: _Place) -> Refusal | None:
+        match place.refusal:
             case Refusal.LOOPBACK if self._loopback:
                 return None
             # In IPv6 such an address means nothing without an interface, which none can name.
-            case Refusal.LINK_LOCAL if self._link_local and ip.version == 4:
+            case Refusal.LINK_LOCAL if self._link_local and place.ip and place.ip.version == 4:
                 return None
             case Refusal.PRIVATE if self._private:
                 return None
-            case _:
+            case refusal:
                 return refusal
 
 
-# Neighbours name the same addresses for hours, and each newcomer's goes round.
-@lru_cache(maxsize=_KNOWN_MAX)
 def _range_of(ip: Ip) -> Refusal | None:
     """Why an address would not be dialled by somebody who has none like it; None: anybody may."""
     if ip.is_loopback:
@@ -126,9 +134,9 @@ def _range_of(ip: Ip) -> Refusal | None:
     return Refusal.PRIVATE if _within(ip, _PRIVATE) else None
 
 
+# Neighbours name the same addresses for hours, and each newcomer's goes round.
 @lru_cache(maxsize=_KNOWN_MAX)
-def _taken_apart(addr: str) -> tuple[Ip | None, tuple[str, ...]] | None:
-    """The IP address, if there is one, and the transport: what follows, its numbers as `*`."""
+def _taken_apart(addr: str) -> _Place | None:
     place = addr.partition("/p2p/")[0]
     if not place.startswith("/") or len(place) > ADDR_BYTES_MAX:
         return None
@@ -136,6 +144,7 @@ def _taken_apart(addr: str) -> tuple[Ip | None, tuple[str, ...]] | None:
     if len(tokens) < 2 or not all(tokens):
         return None
     ip: Ip | None = None
+    refusal: Refusal | None = None
     if tokens[0] in _IP_KINDS:
         try:
             ip = ipaddress.ip_address(tokens[1])
@@ -148,12 +157,11 @@ def _taken_apart(addr: str) -> tuple[Ip | None, tuple[str, ...]] | None:
         tokens = tokens[2:]
         if len(tokens) < 2 or not _is_port(tokens[1]):
             return None
-    return ip, tuple("*" if _NUMBER.fullmatch(token) else token for token in tokens)
-
-
-def _spelt(ip: Ip, place: str) -> str:
-    _, _, _, protocol, port, *rest = place.split("/")
-    return "/".join(("", f"ip{ip.version}", str(ip), protocol, str(int(port)), *rest))
+        protocol, port, *rest = tokens
+        place = "/".join(("", f"ip{ip.version}", str(ip), protocol, str(int(port)), *rest))
+        refusal = _range_of(ip)
+    transport = tuple("*" if _NUMBER.fullmatch(token) else token for token in tokens)
+    return _Place(ip, transport, place, refusal)
 
 
 def _is_port(token: str) -> bool:

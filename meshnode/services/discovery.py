@@ -73,8 +73,7 @@ class Discovery:
         company = len(self._nodes())
         besides = self._connected() | self._under_way
         open_places = self._peers_aim - company - len(self._under_way)
-        heard = self._heard()
-        if heard is not None and open_places > -SEARCH_PLACES:
+        if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look
             # for those who are not here.
             missed = self._choose(company, besides | heard)

@@ -43,8 +43,8 @@ RULES = (
     Mutation(
         "names are for seeds",
         DIAL_RULES,
-        "        if transport[0] in _NAME_KINDS:\n            return Refusal.NAME\n",
-        "        if transport[0] in _NAME_KINDS:\n            return place\n",
+        "        if place.transport[0] in _NAME_KINDS:\n            return Refusal.NAME\n",
+        "        if place.transport[0] in _NAME_KINDS:\n            return place.spelt\n",
         (_REFUSES, _POISON),
     ),
     Mutation(
@@ -57,7 +57,7 @@ RULES = (
     Mutation(
         "link-local is not dialled",
         DIAL_RULES,
-        "case Refusal.LINK_LOCAL if self._link_local and ip.version == 4:",
+        "case Refusal.LINK_LOCAL if self._link_local and place.ip and place.ip.version == 4:",
         "case Refusal.LINK_LOCAL:",
         (_REFUSES, _POISON),
     ),
@@ -71,15 +71,15 @@ RULES = (
     Mutation(
         "transports that we don't speak are not dialled",
         DIAL_RULES,
-        "        if not (self._speaks_tcp if is_tcp else transport in self._transports):",
+        "        if not (self._speaks_tcp if is_tcp else place.transport in self._transports):",
         "        if False:",
         (_REFUSES,),
     ),
     Mutation(
         "nobody dials himself",
         DIAL_RULES,
-        "return Refusal.OWN if place in self._own_places else place",
-        "return place",
+        "return Refusal.OWN if place.spelt in self._own_places else place.spelt",
+        "return place.spelt",
         (_REFUSES,),
     ),
 )

@@ -55,7 +55,7 @@ MUTATIONS = (
     Mutation(
         "who misses a provider looks beyond its own side",
         "meshnode/services/discovery.py",
-        "if heard is not None and open_places > -SEARCH_PLACES:",
+        "if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:",
         "if False:",
         (
             "tests/services/test_discovery.py"
