@@ -67,7 +67,9 @@ class Remember:
             self._sign_kept_ns = None
         nodes, nodes_gone = self._acquaintances.take_changes()
         addrs, addrs_gone = self._addresses.take_changes()
-        self._outbox.put_others(nodes, nodes_gone, addrs, addrs_gone, self._sign_to_keep())
+        sign_ns = self._sign_to_keep()
+        if nodes or nodes_gone or addrs or addrs_gone or sign_ns is not None:
+            self._outbox.put_others(nodes, nodes_gone, addrs, addrs_gone, sign_ns)
 
     def _sign_to_keep(self) -> int | None:
         """The last sign of life of any provider: in an outage, its beginning."""
