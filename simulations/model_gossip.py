@@ -18,7 +18,8 @@ from simulations.model_wire import Connection
 from simulations.virtual_time import SLOT_S
 
 if TYPE_CHECKING:
-    from simulations.model_mesh import ModelMesh, ModelNetwork
+    from simulations.model_mesh import ModelMesh
+    from simulations.model_network import ModelNetwork
 
 # As the product sets GossipSub (docs/decisions/0003).
 DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8

@@ -4,15 +4,14 @@ There are no sockets and no threads, so it runs in virtual time, a thousand node
 It passes the contract tests of the real mesh, and is what tests of everything above the ports use.
 """
 
-import random
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 from nacl.signing import SigningKey
 
-from meshnode.config import NodeConfig
 from meshnode.core.facts import PeerMisbehaved
 from meshnode.errors import DialRefused, PeerUnreachable, StreamBroken
 from meshnode.ports import (
@@ -29,134 +28,22 @@ from meshnode.ports import (
 from protocols.ids import peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
 from simulations.freezer import running_node
-from simulations.links import Links
 from simulations.model_gossip import ModelGossip
 from simulations.model_stream import ModelStream, stream_pair
 from simulations.model_wire import Connection, Wire
-from simulations.timeline import Timeline
 
-HEARTBEAT_S = 1.0
+if TYPE_CHECKING:
+    from simulations.model_network import ModelNetwork
+
 DIAL_TIMEOUT_S = 5.0
 DIAL_ROUND_TRIPS = 4  # TCP, Noise, and agreeing on a multiplexer
 STREAM_ROUND_TRIPS = 1  # agreeing on a protocol
 EVENTS_MAX = 1_024  # of connections, not asked for yet; the oldest goes
 
 
-class ModelNetwork:
-    """Who is there and who is connected to whom; what lies between them is the `links`' matter.
-
-    `hop_s` is what a node takes to pass a message on. Each node has an address of its own, or,
-    `on_one_machine`, a port on loopback.
-    """
-
-    def __init__(
-        self,
-        nursery: trio.Nursery,
-        links: Links,
-        rng: random.Random,
-        *,
-        hop_s: float = 0.0,
-        on_one_machine: bool = False,
-    ) -> None:
-        self.nursery = nursery
-        self.links = links
-        self.rng = rng
-        self.hop_s = hop_s
-        self._on_one_machine = on_one_machine
-        self.timeline = Timeline()
-        self.nodes: dict[str, ModelMesh] = {}
-        self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
-        self.muted: set[str] = set()  # whose gossip goes nowhere
-        self.frozen: set[str] = set()  # who answers nothing, its connections open
-        self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
-        self._addrs: dict[str, str] = {}
-        self.duplicates = 0  # messages that came to whoever had them
-
-    def addr_of(self, node: str) -> str:
-        """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
-        number = len(self._addrs) + 1
-        high, low = divmod(number, 250)
-        place = (
-            f"/ip4/127.0.0.1/tcp/{number}"
-            if self._on_one_machine
-            else f"/ip4/10.0.{high}.{low + 1}/tcp/4201"
-        )
-        return self._addrs.setdefault(node, place)
-
-    @asynccontextmanager
-    async def open_mesh(
-        self, config: NodeConfig, *, key_seed: bytes, judge: Judge, observer: Observer
-    ) -> AsyncIterator["ModelMesh"]:
-        """See `OpenMesh`; a node listens on its own address here, whatever is configured."""
-        del config  # one network in one world: whoever is connected hears everybody
-        async with open_model_mesh(self, key_seed=key_seed, judge=judge, observer=observer) as mesh:
-            yield mesh
-
-    def crash(self, peer_id: str) -> None:
-        """A node's process ends at once: its connections are reset."""
-        if peer_id in self.nodes:
-            self.nodes[peer_id].close()
-
-    def reset(self, one: str, other: str) -> None:
-        """The connection of two peers breaks, if there is one."""
-        if one in self.nodes:
-            self.nodes[one].drop(other)
-
-    def cut_link(self, one: str, other: str) -> None:
-        """Break the connection of two peers, and let dials go unanswered until it is mended."""
-        self.cut.add(frozenset((one, other)))
-        self.reset(one, other)
-
-    def is_cut(self, one: str, other: str) -> bool:
-        """Whether a dial goes unanswered between two peers."""
-        return frozenset((one, other)) in self.cut
-
-    def mend_link(self, one: str, other: str) -> None:
-        """Let two peers dial each other again."""
-        self.cut.discard(frozenset((one, other)))
-
-    async def keep_heartbeats(self) -> None:
-        """Gossip's heartbeats, of all nodes that have something to do at one."""
-        while True:
-            await trio.sleep(HEARTBEAT_S)
-            due, self.talkative = self.talkative, {}
-            for peer in due:
-                mesh = self.nodes.get(peer)
-                if mesh is not None and not self.links.is_frozen(peer) and mesh.gossip.heartbeat():
-                    self.talkative[peer] = None
-
-
-@asynccontextmanager
-async def open_network(
-    *,
-    delay_s: float = 0.01,
-    links: Links | None = None,
-    seed: int = 0,
-    hop_s: float = 0.0,
-    on_one_machine: bool = False,
-) -> AsyncIterator[ModelNetwork]:
-    """A network for nodes to join; whatever is under way in it ends with it.
-
-    Without `links`, all are alike and take `delay_s`.
-    """
-    async with trio.open_nursery() as nursery:
-        rng = random.Random(f"network {seed}")
-        network = ModelNetwork(
-            nursery,
-            links or Links(lambda _a, _b: delay_s),
-            rng,
-            hop_s=hop_s,
-            on_one_machine=on_one_machine,
-        )
-        await nursery.start(network.timeline.run)
-        nursery.start_soon(network.keep_heartbeats)
-        yield network
-        nursery.cancel_scope.cancel()
-
-
 @asynccontextmanager
 async def open_model_mesh(
-    network: ModelNetwork,
+    network: "ModelNetwork",
     *,
     key_seed: bytes,
     judge: Judge | None,
@@ -178,7 +65,7 @@ class ModelMesh:
 
     def __init__(
         self,
-        network: ModelNetwork,
+        network: "ModelNetwork",
         key: bytes,
         judge: Judge | None,
         observer: Observer,

@@ -16,7 +16,7 @@ from simulations.checkers.jury import Jury
 from simulations.faults import Faults, Happening
 from simulations.links import Links
 from simulations.metrics import SAMPLE_EVERY_S, Metrics, Sample, quantile
-from simulations.model_mesh import ModelNetwork
+from simulations.model_network import ModelNetwork
 from simulations.regions import WorldMap
 from simulations.scenario import Scenario
 from simulations.stacks import STACKS, OpenNetwork

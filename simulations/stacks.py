@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from simulations.links import Links
-from simulations.model_mesh import open_network
+from simulations.model_network import open_network
 from simulations.world import Network
 
 OpenNetwork: TypeAlias = Callable[[Links, int], AbstractAsyncContextManager[Network]]

@@ -27,7 +27,7 @@ from protocols.ids import Topic
 from simulations.clock import VirtualClock
 from simulations.freezer import Freezer, running_node
 from simulations.links import Links
-from simulations.model_mesh import ModelNetwork, open_network
+from simulations.model_network import ModelNetwork, open_network
 from simulations.opening import Opening
 from simulations.stores import FaultyStore
 from simulations.witness import Witness

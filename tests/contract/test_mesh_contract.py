@@ -15,7 +15,8 @@ from protocols.envelope import Envelope
 from protocols.ids import Topic, key_from_peer_id
 from protocols.limits import STREAMS_PER_PEER_MAX
 from protocols.messages import Message, Reserved
-from simulations.model_mesh import ModelNetwork, open_model_mesh, open_network
+from simulations.model_mesh import open_model_mesh
+from simulations.model_network import ModelNetwork, open_network
 from tests.adapters.libp2p.world import Facts, LibP2PWorld, seed_of
 
 ECHO = "/test/echo/1.0.0"

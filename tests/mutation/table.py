@@ -1,6 +1,7 @@
 """Every guard that is taken out."""
 
 from tests.mutation import (
+    of_clocks,
     of_connections,
     of_discovery,
     of_flow,
@@ -30,4 +31,5 @@ MUTATIONS = (
     *of_invariants.MUTATIONS,
     *of_presence.MUTATIONS,
     *of_tracking.MUTATIONS,
+    *of_clocks.MUTATIONS,
 )

@@ -43,7 +43,8 @@ from protocols.limits import PRICES_PAGE_BYTES_MAX
 from protocols.messages import Role
 from protocols.packing import unpack
 from simulations.clock import VirtualClock
-from simulations.model_mesh import ModelMesh, ModelNetwork, open_model_mesh, open_network
+from simulations.model_mesh import ModelMesh, open_model_mesh
+from simulations.model_network import ModelNetwork, open_network
 from tests.cast import BOB, Witness, key_of
 
 PATIENCE_S = 600.0  # of whoever waits for bob, in virtual time
