@@ -70,7 +70,7 @@ def envelope(
 
 
 async def in_turns(count: int, make: Callable[[int], Any]) -> list[Any]:
-    """So many, made while others of this process go on: strangers are timed in it as well."""
+    """So many, made while the other attackers of this process go on."""
     made = []
     for number in range(count):
         made.append(make(number))
