@@ -22,7 +22,7 @@ from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.ratelimit import QueryLimiter
 from meshnode.core.records import EnvelopeKey, KnownAddr, Restored
-from meshnode.core.verdicts import Verdict
+from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.platform import Home, Platform, real_platform
 from meshnode.ports import Mesh, Observer, Service, Store, TaskStatus
 from meshnode.services.announce import Announcer
@@ -108,7 +108,7 @@ class _Node:
         self.epoch = epoch
         self.key = SigningKey(home.key_seed)
         self.role = Role[config.role.upper()]
-        own_key = bytes(self.key.verify_key)
+        own_key = self.own_key = bytes(self.key.verify_key)
         allowed = frozenset(map(key_from_peer_id, config.allow))
         self.is_open = not allowed
         allowlist = allowed | {own_key} if allowed else None
@@ -137,7 +137,11 @@ class _Node:
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
         """The verdict on a gossip message, by our clock as corrected by our peers'."""
-        return self.admission.judge(topic, sender, data, self.judging_clock.now_ns())
+        now_ns = self.judging_clock.now_ns()
+        verdict = self.admission.judge(topic, sender, data, now_ns)
+        if isinstance(verdict, Accepted) and sender != self.own_key:
+            self.judging_clock.accepted(verdict.envelope.message, now_ns)
+        return verdict
 
     def restore(self, held: Restored) -> None:
         """Take up what the last run left."""

@@ -10,6 +10,7 @@ from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import Mesh, Observer, TaskStatus, WallClock
 from meshnode.services import ask
 from protocols.errors import ProtocolError
+from protocols.messages import Message
 from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 5  # so that one or two wrong ones change nothing
@@ -29,6 +30,11 @@ class JudgingClock:
         now_ns = self._wall_clock.now_ns()
         self._own_clock.read(trio.current_time(), now_ns)
         return self._own_clock.corrected_ns(now_ns)
+
+    def accepted(self, message: Message, now_ns: int) -> None:
+        """A message of another author was judged at `now_ns`, and accepted."""
+        age_ns = now_ns - message.issued_ns
+        self._own_clock.heard(message.author, age_ns, trio.current_time())
 
 
 class ClockCheck:
@@ -81,7 +87,7 @@ class ClockCheck:
         peers = [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
         asked_at = trio.current_time()
         recent = self._own_clock.recent(peers, asked_at)
-        if len(peers) < PEERS_MIN or self._own_clock.is_confirmed(recent):
+        if len(peers) < PEERS_MIN or self._own_clock.is_confirmed(recent, asked_at):
             return recent
         async with trio.open_nursery() as nursery:
             for peer in peers[:PEERS_ASKED]:
@@ -101,7 +107,7 @@ class ClockCheck:
 
     def _judge(self, aheads: Sequence[int]) -> None:
         did_differ = self._differs
-        if not self._own_clock.measured(aheads):
+        if not self._own_clock.measured(aheads, trio.current_time()):
             return
         ahead = self._own_clock.ahead_ns
         self._differs = ahead != 0

@@ -10,6 +10,50 @@ _CLOCK = "tests/services/test_clock_check.py"
 
 MUTATIONS = (
     Mutation(
+        "those who are heard in time keep our clock",
+        OWN_CLOCK,
+        "told = sorted((*aheads_ns, *heard))",
+        "told = sorted(aheads_ns)",
+        (f"{_OWN_CLOCK}::test_those_who_are_heard_in_time_keep_what_we_judge_by",),
+    ),
+    Mutation(
+        "who is heard out of time says nothing of our clock",
+        OWN_CLOCK,
+        "if abs(age_ns) > DIFFERS_MAX_NS:",
+        "if False:",
+        (f"{_OWN_CLOCK}::test_who_is_heard_out_of_time_does_not",),
+    ),
+    Mutation(
+        "after a machine slept few of those who were heard count",
+        OWN_CLOCK,
+        "list(self._in_time.items())[-KEPT_OVER_A_STEP:]",
+        "list(self._in_time.items())",
+        (f"{_OWN_CLOCK}::test_after_a_machine_slept_they_do_not_outvote_the_peers",),
+    ),
+    Mutation(
+        "after a step some of those who were heard count",
+        OWN_CLOCK,
+        "KEPT_OVER_A_STEP = 2",
+        "KEPT_OVER_A_STEP = -100",
+        (f"{_OWN_CLOCK}::test_after_a_step_two_of_them_count_as_if_they_had_spoken_then",),
+    ),
+    Mutation(
+        "two of many are no camp",
+        OWN_CLOCK,
+        "if not is_large or size <= others_last - others_first:",
+        "if size <= others_last - others_first:",
+        (f"{_OWN_CLOCK}::test_two_of_many_are_no_camp",),
+    ),
+    Mutation(
+        "a node believes those it hears more than wrong peers",
+        "meshnode/node.py",
+        "if isinstance(verdict, Accepted) and sender != self.own_key:",
+        "if False:",
+        (
+            "tests/node/test_detection.py::test_a_node_believes_those_it_hears_more_than_wrong_peers",
+        ),
+    ),
+    Mutation(
         "a clock that was set is checked at once",
         CLOCK_CHECK,
         "if self._own_clock.was_set() or now >= self._due_at:",
@@ -26,15 +70,15 @@ MUTATIONS = (
     Mutation(
         "peers are asked anew before our clock is called wrong",
         CLOCK_CHECK,
-        "or self._own_clock.is_confirmed(recent):",
+        "or self._own_clock.is_confirmed(recent, asked_at):",
         "or len(recent) >= PEERS_MIN:",
         (f"{_CLOCK}::test_what_was_told_a_while_ago_is_asked_anew_before_anything_is_changed",),
     ),
     Mutation(
         "half against half does not correct our clock",
         OWN_CLOCK,
-        "return ahead_ns if 2 * _agreeing(aheads_ns, ahead_ns) > len(aheads_ns) else None",
-        "return ahead_ns",
+        "if not is_large or size <= others_last - others_first:",
+        "if not is_large:",
         (f"{_OWN_CLOCK}::test_as_many_as_agree_against_as_many_teach_nothing",),
     ),
     Mutation(
@@ -47,7 +91,7 @@ MUTATIONS = (
     Mutation(
         "a correction takes part in a step",
         OWN_CLOCK,
-        "            self._correct(self._ahead_ns + round(step_s * 1e9))",
+        "            self._correct(self._ahead_ns + step_ns)",
         "            pass",
         (f"{_OWN_CLOCK}::test_a_correction_takes_part_when_the_clock_is_set",),
     ),

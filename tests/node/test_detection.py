@@ -281,6 +281,22 @@ async def test_a_node_whose_own_clock_jumps_warns_and_judges_by_its_peers(
         assert "CLOCK_SKEW" not in {w.code for w in await value_of(world, carol, "warnings")}
 
 
+async def test_a_node_believes_those_it_hears_more_than_wrong_peers(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        nodes = await network(world)
+        carol = nodes["carol"]
+        await trio.sleep(100)  # everybody has spoken
+        for name in ("bob", "dave", "erin"):  # three of her five peers
+            nodes[name].clock.step_ns = 300 * 10**9
+        await trio.sleep(80)
+        assert not carol.observed(facts.ClockDiffers)
+        assert not carol.observed(facts.ProviderSkewed)
+        for provider in (nodes["alice"], nodes["zoe"]):
+            assert await state_of(world, carol, provider) == "active"
+
+
 @pytest.mark.parametrize("step_s", [-5, -0.5, 0.5, 5])
 async def test_a_clock_a_few_seconds_off_is_no_matter(
     autojump_clock: MockClock, step_s: float
