@@ -24,16 +24,20 @@ STOP_S = 5.0  # for a run that is not wanted any more to end
 def main(arguments: Sequence[str]) -> None:
     """Run the seeds of a setup, and print what becomes of each as a line of JSON.
 
-    The arguments: scenario, nodes, minutes, stack, and the seeds.
+    The arguments: scenario, nodes, minutes, stack, and the seeds. Ends when standard input does:
+    whoever wanted to know is gone then, however it ended.
     """
     name, nodes, minutes, stack, *seeds = arguments
     setup = Setup(load(name), int(nodes), 0, float(minutes), stack)
-    for result in run_all(setup, [int(seed) for seed in seeds]):
+    for result in run_all(setup, [int(seed) for seed in seeds], while_open=sys.stdin.fileno()):
         print(json.dumps(asdict(result)), flush=True)
 
 
-def run_all(setup: Setup, seeds: Sequence[int]) -> Iterator[SeedResult]:
-    """Run every seed, as many at a time as there are cores; results as they come."""
+def run_all(setup: Setup, seeds: Sequence[int], *, while_open: int) -> Iterator[SeedResult]:
+    """Run every seed, as many at a time as there are cores; results as they come.
+
+    No longer than the file `while_open` is; nothing is ever written to it.
+    """
     name, nodes, minutes = WARM_UP
     simulate(Setup(load(name), nodes, 1, minutes, setup.stack))
     waiting = [replace(setup, seed=seed) for seed in reversed(seeds)]
@@ -43,8 +47,9 @@ def run_all(setup: Setup, seeds: Sequence[int]) -> Iterator[SeedResult]:
             while waiting and len(running) < (os.cpu_count() or 1):
                 run = _Run(waiting.pop())
                 running[run.results] = run
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection), "nothing else is waited for"
+            for ready in wait([*running, while_open]):
+                if not isinstance(ready, Connection):
+                    return
                 yield running.pop(ready).result()
     finally:
         for run in running.values():

@@ -38,7 +38,12 @@ def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None,
     # With the hash seed that a replay has, or that would be another run.
     environ = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
     with subprocess.Popen(  # noqa: S603 - ourselves
-        command, stdout=subprocess.PIPE, text=True, env=environ, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,  # it ends with us, even where we are killed
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environ,
+        start_new_session=True,
     ) as forks:
         assert forks.stdout is not None, "it is a pipe"
         try:

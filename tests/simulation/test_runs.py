@@ -116,7 +116,8 @@ def processes_about(file: Path) -> list[str]:
     return found
 
 
-def test_runs_that_nobody_waits_for_are_ended(tmp_path: Path) -> None:
+def half_endless(tmp_path: Path) -> Path:
+    """A scenario that ends for the first seed only."""
     scenario = tmp_path / "half_endless.py"
     scenario.write_text(
         '"""The first seed ends, the others go on and on."""\n\nimport random\n\n\n'
@@ -125,11 +126,32 @@ def test_runs_that_nobody_waits_for_are_ended(tmp_path: Path) -> None:
         "    while endless:\n"
         "        await stage.wait(1)\n"
     )
-    runs = run_seeds(Setup(load(str(scenario)), 3, 1, 1_000_000), range(1, 4))
-    assert next(runs).seed == 1
-    assert len(processes_about(scenario)) >= 2
-    runs.close()
+    return scenario
+
+
+def assert_all_end(scenario: Path) -> None:
     deadline = time.monotonic() + ENDED_WITHIN_S
     while processes_about(scenario) and time.monotonic() < deadline:
         os.sched_yield()
     assert processes_about(scenario) == []
+
+
+def test_runs_that_nobody_waits_for_are_ended(tmp_path: Path) -> None:
+    scenario = half_endless(tmp_path)
+    runs = run_seeds(Setup(load(str(scenario)), 3, 1, 1_000_000), range(1, 4))
+    assert next(runs).seed == 1
+    assert len(processes_about(scenario)) >= 2
+    runs.close()
+    assert_all_end(scenario)
+
+
+def test_runs_end_with_who_wanted_them_even_if_it_is_killed(tmp_path: Path) -> None:
+    scenario = half_endless(tmp_path)
+    about = ("--nodes", "3", "--minutes", "1000000", "--seeds", "1..3")
+    command = [sys.executable, "-m", "meshnode", "simulate", str(scenario), *about]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as wanting:
+        assert wanting.stderr is not None
+        wanting.stderr.readline()  # of the first seed
+        assert len(processes_about(scenario)) >= 3
+        wanting.kill()
+    assert_all_end(scenario)
