@@ -80,21 +80,23 @@ def test_nobody_s_messages_can_move_our_clock() -> None:
     assert clock.ahead_ns == 300 * S
 
 
-def test_after_a_step_two_of_them_count_as_if_they_had_spoken_then() -> None:
+def one_that_hears_ten() -> OwnClock:
     clock = OwnClock()
     clock.read(10, NOW)
     for author in range(10):
         clock.heard(bytes([author]), 0, now=10)
+    return clock
+
+
+def test_after_a_step_two_of_them_count_as_if_they_had_spoken_then() -> None:
+    clock = one_that_hears_ten()
     clock.read(11, NOW + 6 * S)  # five more than passed
     assert clock.measured([-295 * S, 5 * S, -295 * S, 5 * S, -295 * S], 11)
     assert clock.ahead_ns == 5 * S
 
 
 def test_after_a_machine_slept_they_do_not_outvote_the_peers() -> None:
-    clock = OwnClock()
-    clock.read(10, NOW)
-    for author in range(10):
-        clock.heard(bytes([author]), 0, now=10)
+    clock = one_that_hears_ten()
     clock.read(11, NOW + 3600 * S)
     assert clock.measured([0, 0, 0], 11)
     assert clock.corrected_ns(NOW) == NOW

@@ -9,19 +9,13 @@ import sys
 
 import trio
 
-from meshnode.adapters.libp2p.host import open_client
-from meshnode.core.facts import Fact
 from meshnode.errors import PeerUnreachable
 from meshnode.services import ask
+from tests.processes.harness import client_at
 
 PROBE_EVERY_S = 1.5
 DIAL_AGAIN_S = 1.0
 JOIN_S = 10.0
-
-
-class _Deaf:
-    def observe(self, fact: Fact) -> None:
-        """What befalls a stranger is not what is tested."""
 
 
 async def probe(addr: str) -> None:
@@ -37,10 +31,9 @@ async def probe(addr: str) -> None:
 async def _has_answered(addr: str, began_at: float) -> bool:
     """Whether it was let in; once it was, it must be answered."""
     try:
-        async with open_client(_Deaf()) as mesh:
-            peer = await mesh.connect(addr)
+        async with client_at(addr) as client:
             joined_at = trio.current_time()
-            await ask.status(mesh, peer, ["node_id"])
+            await ask.status(client.mesh, client.peer, ["node_id"])
             answered_at = trio.current_time()
     except PeerUnreachable:
         return False

@@ -250,6 +250,13 @@ STREAM_GUARDS = (
         (f"{_IDENTIFY}::test_pings_are_answered_at_a_pace",),
     ),
     Mutation(
+        "a ping that nobody answers is given up",
+        HOST,
+        "with trio.fail_after(PING_TIMEOUT_S):",
+        "with trio.CancelScope():",
+        (f"{_HOST}::test_a_ping_that_nobody_answers_is_given_up",),
+    ),
+    Mutation(
         "a ping is not waited for without end",
         IDENTIFY,
         "with trio.fail_after(PING_IDLE_S):",

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,12 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(node: NodeProcess) -> AsyncIterator[Client]:
-    """A client in this process, under a key of its own."""
+async def client_at(addr: str) -> AsyncIterator[Client]:
+    """A client in this process, under a key of its own. Raises PeerUnreachable."""
     async with open_client(_Deaf()) as mesh:
-        yield Client(mesh, await mesh.connect(node.addr))
+        yield Client(mesh, await mesh.connect(addr))
+
+
+def client_of(node: NodeProcess) -> AbstractAsyncContextManager[Client]:
+    """The same, of a node that was started here."""
+    return client_at(node.addr)

@@ -11,18 +11,21 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.network.stream.exceptions import StreamError
 from libp2p.transport.tcp.tcp import TCP
+from nacl.signing import SigningKey
 
+from meshnode.adapters.libp2p import host
 from meshnode.adapters.libp2p.host import open_client, open_mesh
 from meshnode.adapters.libp2p.settings import (
     CLOSE_S,
     INBOUND_STREAMS_PER_PEER_MAX,
     MeshSettings,
 )
-from meshnode.errors import ConfigError, StreamBroken
+from meshnode.errors import ConfigError, PeerUnreachable, StreamBroken
 from meshnode.ports import Mesh, PeerConnected, PeerDisconnected, Stream
-from protocols.ids import STATUS_PROTOCOL, Topic
+from protocols.ids import STATUS_PROTOCOL, Topic, peer_id
 from tests.adapters.libp2p.attacker import attacking
 from tests.adapters.libp2p.world import Facts, LibP2PWorld, accept, seed_of
+from tests.hostile.hostile_peer import Target, muxed
 
 
 def resources() -> tuple[int, int, int]:
@@ -201,6 +204,16 @@ async def test_an_inbound_slot_comes_back() -> None:
             with trio.fail_after(5):
                 while alice.peers():
                     await alice.next_connection_event()
+
+
+async def test_a_ping_that_nobody_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "PING_TIMEOUT_S", 0.2)
+    key = SigningKey(seed_of("mallory"))
+    async with LibP2PWorld().node("alice") as alice, muxed(Target.at(alice.addrs()[0]), key):
+        with trio.fail_after(5):
+            await alice.next_connection_event()
+            with pytest.raises(PeerUnreachable, match="does not answer a ping"):
+                await alice.ping(peer_id(bytes(key.verify_key)))
 
 
 async def test_streams_of_one_peer_are_capped_in_negotiation_already() -> None:
