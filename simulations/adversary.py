@@ -1,10 +1,11 @@
-"""Mallory: a peer like any other to look at, who forges, alters, replays and pretends.
+"""Mallory: a peer like any other to look at, who forges, alters, replays, pretends and poisons.
 
 On the model stack she also sends gossip in others' names, as if the signature of gossip itself were
 no hindrance: the envelope's must be enough.
 """
 
 import hashlib
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -22,17 +23,21 @@ from meshnode.services.frames import Frames
 from protocols.codec import pack_envelope
 from protocols.envelope import Envelope, open_envelope, seal
 from protocols.errors import Malformed
-from protocols.ids import PRICES_PROTOCOL, Topic
-from protocols.limits import PRICES_PAGE_BYTES_MAX
-from protocols.messages import Message, PriceUpdate
+from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL, Topic
+from protocols.limits import PRICES_PAGE_BYTES_MAX, STATUS_REPLY_BYTES_MAX
+from protocols.messages import Message, Payload, PriceUpdate
 from protocols.queries import ProofsHeader
+from protocols.status import StatusReply
+from protocols.timestamps import rfc3339
 from simulations.clock import VirtualClock
 from simulations.model_gossip import GossipMessage, ModelGossip
+from simulations.poison import Poison
 from simulations.stage import Stage
 from simulations.world_node import WorldNode
 
 HEARD_MAX = 5_000  # price updates kept for later; the oldest goes
 FORGED_MAX = 8  # envelopes in a made-up snapshot
+NEIGHBOURS = 50  # made up, in each status: as many as are read
 NS_PER_S = 10**9
 
 
@@ -41,6 +46,7 @@ class Adversary:
 
     def __init__(self, stage: Stage, seed: bytes) -> None:
         self._stage = stage
+        self._poison = Poison(random.Random(seed), [node.place for node in stage.nodes])
         self._key = SigningKey(seed)
         self._clock = VirtualClock()
         self._heard: deque[Envelope] = deque(maxlen=HEARD_MAX)
@@ -68,6 +74,7 @@ class Adversary:
         """Join, and connect to whoever is there."""
         self._mesh = mesh
         mesh.serve(PRICES_PROTOCOL, self._serve_snapshot)
+        mesh.serve(STATUS_PROTOCOL, self._serve_status)
         await mesh.listen()
         for victim in victims:
             try:
@@ -94,12 +101,40 @@ class Adversary:
                 self._old,
                 self._from_the_future,
             )
-            envelope = self._stage.rng.choice(attacks)()
-            self._seqno += 1
-            message_id = (envelope.message.author, self._seqno)
-            gossip.inject(GossipMessage(message_id, Topic.PRICES, envelope.raw))
+            self._inject(gossip, self._stage.rng.choice(attacks)())
             return
         await gossip.publish(Topic.PRICES, self._from_the_future().raw)
+
+    async def poison(self) -> None:
+        """Say of a node that there is not, or of herself, that it is where nobody should knock."""
+        assert self._mesh is not None, "she is there"
+        gossip, presence = self._mesh.gossip, self._poison.presence()
+        if isinstance(gossip, ModelGossip):
+            nobody = self._poison.nobody()
+            self._inject(gossip, seal(self._message(nobody, presence), nobody))
+            return
+        await gossip.publish(
+            Topic.PRESENCE, seal(self._message(self._key, presence), self._key).raw
+        )
+
+    def _inject(self, gossip: ModelGossip, envelope: Envelope) -> None:
+        self._seqno += 1
+        message_id = (envelope.message.author, self._seqno)
+        gossip.inject(GossipMessage(message_id, envelope.message.topic, envelope.raw))
+
+    async def _serve_status(self, stream: Stream) -> None:
+        """What a node answers its neighbours, but for the neighbours of its own."""
+        assert self._mesh is not None, "she is there"
+        frames = Frames(stream, STATUS_REPLY_BYTES_MAX)
+        await frames.receive()
+        values = {
+            "node_id": self._mesh.peer_id,
+            "network": "main",
+            "time": rfc3339(self._clock.now_ns()),
+            "active_providers": (),
+            "peers": tuple(self._poison.peer() for _ in range(NEIGHBOURS)),
+        }
+        await frames.send(StatusReply(values).to_bytes())
 
     async def _serve_snapshot(self, stream: Stream) -> None:
         """Forged prices for whoever joins and asks."""
@@ -134,16 +169,15 @@ class Adversary:
     def _from_the_future(self) -> Envelope:
         """Mallory's own prices, of a time to come."""
         ahead_s = self._stage.rng.choice((15, 60, 3600))
+        message = self._message(self._key, self._heard[-1].message.payload)
+        ahead = replace(message, issued_ns=message.issued_ns + ahead_s * NS_PER_S)
+        return seal(ahead, self._key)
+
+    def _message(self, author: SigningKey, payload: Payload) -> Message:
         self._seq += 1
-        message = Message(
-            "main",
-            bytes(self._key.verify_key),
-            self._clock.now_ns() // NS_PER_S,
-            self._seq,
-            self._clock.now_ns() + ahead_s * NS_PER_S,
-            self._heard[-1].message.payload,
-        )
-        return seal(message, self._key)
+        now_ns = self._clock.now_ns()
+        epoch = now_ns // NS_PER_S
+        return Message("main", bytes(author.verify_key), epoch, self._seq, now_ns, payload)
 
     def _signed_by_mallory(self, message: Message) -> Envelope:
         sealed = seal(replace(message, author=bytes(self._key.verify_key)), self._key)

@@ -1,6 +1,6 @@
 """The product's own mesh on py-libp2p hosts, whose connections lead through memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -32,6 +32,10 @@ class Libp2pNetwork:
     def __init__(self, links: Links, timeline: Timeline) -> None:
         self.links = links
         self._memory = MemoryNetwork(links, timeline)
+
+    def watch_dials(self, tell: Callable[[str, str], None]) -> None:
+        """See `Network.watch_dials`."""
+        self._memory.dialled = tell
 
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""

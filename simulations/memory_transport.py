@@ -5,6 +5,7 @@ checks or gossips addresses treats them like any other.
 """
 
 import contextvars
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -86,6 +87,7 @@ class MemoryNetwork:
 
     def __init__(self, links: Links, timeline: Timeline) -> None:
         self.links = links
+        self.dialled: Callable[[str, str], None] = _untold
         self._timeline = timeline
         self._hosts: dict[str, str] = {}  # peer id → IP address
         self._owners: dict[str, str] = {}  # and back
@@ -144,11 +146,17 @@ class MemoryTransport(ITransport):  # type: ignore[misc]  # the library is untyp
         self._is_dead = False
 
     async def dial(self, maddr: Any) -> Any:
-        """A connection; unanswered while the link is closed. Raises OpenConnectionError."""
-        host, port = _place(maddr)
-        peer = self._network.owner(host)
-        if peer is None or self._is_dead:
+        """A connection; unanswered while the link is closed, and where no node ever was.
+
+        Raises OpenConnectionError.
+        """
+        self._network.dialled(self.node, str(maddr))
+        if self._is_dead:
             raise _refusal(maddr)
+        host, port = _place(maddr) if self.can_listen(maddr) else ("", 0)
+        peer = self._network.owner(host)
+        if peer is None:
+            await trio.sleep_forever()
         await self._travel(self.node, peer)
         out, back = self._network.pipe(self.node, peer), self._network.pipe(peer, self.node)
         ours = MemoryConnection(back, out, (host, port), self)
@@ -186,10 +194,13 @@ class MemoryTransport(ITransport):  # type: ignore[misc]  # the library is untyp
         return MemoryListener(self, handler_function)
 
     def can_dial(self, maddr: Any) -> bool:
+        """Always: whom a node dials is no matter of its sockets."""
+        del maddr
+        return True
+
+    def can_listen(self, maddr: Any) -> bool:
         """Whether it is TCP over IPv4."""
         return [protocol.name for protocol in maddr.protocols()][:2] == ["ip4", "tcp"]
-
-    can_listen = can_dial
 
     def protocols(self) -> list[str]:
         """What it stands in for."""
@@ -245,6 +256,10 @@ class MemoryListener(IListener):  # type: ignore[misc]  # the library is untyped
         for port in [port for port, it in self._transport.listeners.items() if it is self]:
             del self._transport.listeners[port]
         self._scope.cancel()
+
+
+def _untold(_peer_id: str, _addr: str) -> None:
+    """Nobody looks on."""
 
 
 def _place(maddr: Any) -> tuple[str, int]:

@@ -127,8 +127,11 @@ class ModelMesh:
         place, _, peer = addr.rpartition("/p2p/")
         if peer == self._peer_id:
             raise PeerUnreachable(f"{addr} is our own address: give another node's")
+        self._network.dialled(self._peer_id, addr)
         with trio.move_on_after(DIAL_TIMEOUT_S):
             await self._travel(peer, DIAL_ROUND_TRIPS)
+            if not self._network.is_inhabited(place):
+                await trio.sleep_forever()
             other = self._network.nodes.get(peer)
             if self._is_cut(peer):
                 raise PeerUnreachable(f"{addr} does not answer")

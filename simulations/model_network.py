@@ -1,7 +1,7 @@
 """The model's network: who is there, and what lies between them."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -42,7 +42,9 @@ class ModelNetwork:
         self.muted: set[str] = set()  # whose gossip goes nowhere
         self.frozen: set[str] = set()  # who answers nothing, its connections open
         self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
+        self.dialled: Callable[[str, str], None] = _untold
         self._addrs: dict[str, str] = {}
+        self._places: set[str] = set()
         self.duplicates = 0  # messages that came to whoever had them
 
     def addr_of(self, node: str) -> str:
@@ -54,7 +56,17 @@ class ModelNetwork:
             if self._on_one_machine
             else f"/ip4/10.0.{high}.{low + 1}/tcp/4201"
         )
-        return self._addrs.setdefault(node, place)
+        place = self._addrs.setdefault(node, place)
+        self._places.add(place)
+        return place
+
+    def watch_dials(self, tell: Callable[[str, str], None]) -> None:
+        """See `Network.watch_dials`."""
+        self.dialled = tell
+
+    def is_inhabited(self, place: str) -> bool:
+        """Whether a machine is there, so that a dial is answered, be it by a refusal."""
+        return self._on_one_machine or place in self._places
 
     @asynccontextmanager
     async def open_mesh(
@@ -97,6 +109,10 @@ class ModelNetwork:
                 mesh = self.nodes.get(peer)
                 if mesh is not None and not self.links.is_frozen(peer) and mesh.gossip.heartbeat():
                     self.talkative[peer] = None
+
+
+def _untold(_peer_id: str, _addr: str) -> None:
+    """Nobody looks on."""
 
 
 @asynccontextmanager

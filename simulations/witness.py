@@ -30,3 +30,6 @@ class Witness:
 
     def committed(self, node: "WorldNode", batch: Batch) -> None:
         """A node's store wrote a batch."""
+
+    def dialled(self, node: "WorldNode", addr: str) -> None:
+        """A node dials an address, a multiaddr with or without `/p2p`."""

@@ -42,6 +42,10 @@ class Network(Protocol):
         """What lies between the nodes."""
         ...
 
+    def watch_dials(self, tell: Callable[[str, str], None], /) -> None:
+        """Have somebody told of every dial: by whom (a peer id), and the multiaddr."""
+        ...
+
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
         ...
@@ -75,8 +79,10 @@ class World(Generic[N_co]):
         seed: int = 0,
     ) -> None:
         self.network = network
+        network.watch_dials(self._dialled)
         self.clock = VirtualClock()
         self.by_name: dict[str, WorldNode] = {}
+        self._by_id: dict[str, WorldNode] = {}
         self._nursery = nursery
         self._seed = seed
         self._witnesses: tuple[Witness, ...] = ()
@@ -96,7 +102,7 @@ class World(Generic[N_co]):
             node.place = self.network.addr_of(node.peer_id)
             node.observe = partial(self._observed, node)
             node.store = FaultyStore(partial(self._committed, node))
-            self.by_name[name] = node
+            self.by_name[name] = self._by_id[node.peer_id] = node
         return self.by_name[name]
 
     async def start(
@@ -254,6 +260,13 @@ class World(Generic[N_co]):
         node.remember(fact)
         for witness in self._witnesses:
             witness.observed(node, fact)
+
+    def _dialled(self, peer_id: str, addr: str) -> None:
+        node = self._by_id.get(peer_id)
+        if node is None:
+            return  # an attacker may dial whom it likes
+        for witness in self._witnesses:
+            witness.dialled(node, addr)
 
     def _committed(self, node: WorldNode, batch: Batch) -> None:
         for witness in self._witnesses:

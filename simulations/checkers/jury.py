@@ -10,6 +10,7 @@ from simulations.checkers.convergence import Convergence
 from simulations.checkers.court import Checker, Court
 from simulations.checkers.delivery import Delivery
 from simulations.checkers.departures import Departures
+from simulations.checkers.dials import Dials
 from simulations.checkers.disks import Disks
 from simulations.checkers.first_prices import FirstPrices
 from simulations.checkers.names import Names
@@ -36,6 +37,7 @@ class Jury:
         self.checkers: tuple[Checker, ...] = (
             Proofs(world, faults, self.court),
             Names(world, faults, self.court),
+            Dials(world, faults, self.court),
             Disks(world, faults, self.court),
             Outages(world, faults, self.court),
             Accusations(world, faults, self.court, *known),

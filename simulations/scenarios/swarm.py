@@ -17,8 +17,11 @@ async def play(stage: Stage) -> None:
     async with open_adversary(stage, stage.some(stage.nodes, 0.3)) as mallory:
         while stage.elapsed_s < (stage.minutes - 1) * 60:
             await stage.rng.choice(kinds)(stage)
-            if stage.rng.random() < 0.3:
+            chance = stage.rng.random()
+            if chance < 0.3:
                 await mallory.attack()
+            elif chance < 0.6:
+                await mallory.poison()
             await stage.wait(stage.rng.expovariate(1 / pause_s))
     await stage.start(stage.nodes)
     await stage.play_out()

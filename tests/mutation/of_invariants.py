@@ -2,6 +2,10 @@
 
 from tests.mutation.mutation import Mutation
 
+_DIALS = (
+    "tests/simulation/test_dials.py"
+    "::test_what_mallory_names_is_not_dialled_but_for_what_anybody_may_name",
+)
 _LIARS = ("tests/simulation/test_scenarios.py::test_what_mallory_tries_is_in_vain",)
 
 MUTATIONS = (
@@ -56,5 +60,40 @@ MUTATIONS = (
         "                self.outbox.forget(mark.author)\n",
         "            pass\n",
         _LIARS,
+    ),
+    Mutation(
+        "simulated: loopback is not dialled on a stranger's word",
+        "meshnode/core/dial_rules.py",
+        "case Refusal.LOOPBACK if self._loopback:",
+        "case Refusal.LOOPBACK:",
+        _DIALS,
+    ),
+    Mutation(
+        "simulated: names are for seeds",
+        "meshnode/core/dial_rules.py",
+        "        if place.transport[0] in _NAME_KINDS:\n            return Refusal.NAME\n",
+        "        if place.transport[0] in _NAME_KINDS:\n            return place.spelt\n",
+        _DIALS,
+    ),
+    Mutation(
+        "simulated: transports that we don't speak are not dialled",
+        "meshnode/core/dial_rules.py",
+        "        if not (self._speaks_tcp if is_tcp else place.transport in self._transports):",
+        "        if False:",
+        _DIALS,
+    ),
+    Mutation(
+        "simulated: nobody dials himself",
+        "meshnode/core/dial_rules.py",
+        "return Refusal.OWN if place.spelt in self._own_places else place.spelt",
+        "return place.spelt",
+        _DIALS,
+    ),
+    Mutation(
+        "simulated: a place is dialled once a second",
+        "meshnode/services/dialling.py",
+        "        await trio.sleep_until(turn_at)\n",
+        "        await trio.lowlevel.checkpoint()\n",
+        _DIALS,
     ),
 )

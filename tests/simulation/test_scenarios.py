@@ -22,10 +22,10 @@ def told(outcome: Outcome) -> list[str]:
     return [str(violation) for violation in outcome.violations]
 
 
-# These have tests of their own, here or in test_presence_scenarios.
+# These have tests of their own, here, in test_presence_scenarios or in test_dials.
 OTHERS = (
     *("outage", "liars", "provider-loss", "leave", "freeze", "partition", "long-partition"),
-    *("skew", "cold-start", "newcomers", "bad-links"),
+    *("skew", "cold-start", "newcomers", "bad-links", "poison"),
 )
 LONG_ONES = ("outage", "long-partition")  # ten minutes without a provider take so long
 
