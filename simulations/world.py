@@ -86,12 +86,25 @@ class World(Generic[N_co]):
         self._nursery = nursery
         self._seed = seed
         self._witnesses: tuple[Witness, ...] = ()
+        self._accepting: tuple[Callable[[WorldNode, Envelope], None], ...] = ()
+        self._observing: tuple[Callable[[WorldNode, Fact], None], ...] = ()
+        self._committing: tuple[Callable[[WorldNode, Batch], None], ...] = ()
         self._freezer = Freezer()
         self._opening = Opening()
 
     def add_witnesses(self, witnesses: Sequence[Witness]) -> None:
         """Let others look on; before any node starts."""
         self._witnesses = tuple(witnesses)
+        # Most of them do not listen to everything, of which there are millions.
+        self._accepting = tuple(
+            one.accepted for one in witnesses if type(one).accepted is not Witness.accepted
+        )
+        self._observing = tuple(
+            one.observed for one in witnesses if type(one).observed is not Witness.observed
+        )
+        self._committing = tuple(
+            one.committed for one in witnesses if type(one).committed is not Witness.committed
+        )
 
     # --- nodes ------------------------------------------------------------------------------
 
@@ -238,12 +251,7 @@ class World(Generic[N_co]):
     # --- who looks on -----------------------------------------------------------------------
 
     def _watched(self, node: WorldNode, judge: Judge) -> Judge:
-        # Most witnesses do not listen to every message, of which there are millions.
-        tell: list[Callable[[WorldNode, Envelope], None]] = [
-            witness.accepted
-            for witness in self._witnesses
-            if type(witness).accepted is not Witness.accepted
-        ]
+        tell = self._accepting
         if not tell:
             return judge
 
@@ -258,8 +266,8 @@ class World(Generic[N_co]):
 
     def _observed(self, node: WorldNode, fact: Fact) -> None:
         node.remember(fact)
-        for witness in self._witnesses:
-            witness.observed(node, fact)
+        for observed in self._observing:
+            observed(node, fact)
 
     def _dialled(self, peer_id: str, addr: str) -> None:
         node = self._by_id.get(peer_id)
@@ -269,8 +277,8 @@ class World(Generic[N_co]):
             witness.dialled(node, addr)
 
     def _committed(self, node: WorldNode, batch: Batch) -> None:
-        for witness in self._witnesses:
-            witness.committed(node, batch)
+        for committed in self._committing:
+            committed(node, batch)
 
 
 @asynccontextmanager
