@@ -1,6 +1,7 @@
 """The envelope: a body and its author's signature, sealed once and kept as received."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
 from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.signing import SigningKey, VerifyKey
@@ -13,12 +14,21 @@ SIGNING_CONTEXT = b"meshprice/1\0"
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One signed message. `raw` is the whole envelope as it was received; it proves itself."""
+    """One signed message. `raw` is the whole envelope as it was received; it proves itself.
+
+    `digest` is 64 bits of the body's hash: they tell two bodies under one name apart.
+    """
 
     raw: bytes
     body: bytes
     signature: bytes
     message: Message
+    digest: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # SHA-256 is the fastest of hashlib's where the processor helps; on 200 bytes all cost 1 µs.
+        digest = int.from_bytes(sha256(self.body).digest()[:8], "big")
+        object.__setattr__(self, "digest", digest)
 
     def is_authentic(self) -> bool:
         """Whether the signature is its author's, over the bytes received."""

@@ -1,7 +1,7 @@
 """What a body can say: price updates, presence, and the reserved kinds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
@@ -91,7 +91,10 @@ class Name(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A decoded body. `author` is a raw Ed25519 key, `issued_ns` Unix time by its clock."""
+    """A decoded body. `author` is a raw Ed25519 key, `issued_ns` Unix time by its clock.
+
+    `name` is the message's name, which no other message of its author may bear.
+    """
 
     network: str
     author: bytes
@@ -99,6 +102,12 @@ class Message:
     seq: int
     issued_ns: int
     payload: Payload
+    name: Name = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        topic = Topic.PRICES if isinstance(self.payload, PriceUpdate) else Topic.PRESENCE
+        # Made once: whoever judges, applies or keeps a message asks for it.
+        object.__setattr__(self, "name", Name(self.author, topic, self.epoch, self.seq))
 
     @property
     def kind(self) -> int:
@@ -114,9 +123,4 @@ class Message:
     @property
     def topic(self) -> Topic:
         """The topic this kind of message belongs on."""
-        return Topic.PRICES if isinstance(self.payload, PriceUpdate) else Topic.PRESENCE
-
-    @property
-    def name(self) -> Name:
-        """The message's name, which no other message of its author may bear."""
-        return Name(self.author, self.topic, self.epoch, self.seq)
+        return self.name.topic

@@ -276,7 +276,7 @@ SNAPSHOTS = (
         """\
 refusal = self._unproven(envelope, standing)
         if refusal is None and standing is Standing.NEW:
-            self._names.mark(message.name, _digest(envelope), now_ns)
+            self._names.mark(message.name, envelope.digest, now_ns)
         return refusal or Accepted(envelope)""",
         (f"{_RULES}::test_a_snapshot_raises_no_mark",),
     ),
