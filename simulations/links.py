@@ -20,19 +20,16 @@ class Links:
     """
 
     def __init__(self, delay_s: Delay) -> None:
-        self._delay_s = delay_s
+        # How long bytes take from one node to another; as it is, for it is asked at every message.
+        self.delay_s = delay_s
         self._cut: set[tuple[str, str]] = set()
         self._sides: dict[str, int] = {}
         self._frozen: set[str] = set()
         self._changed = trio.Event()
 
-    def delay_s(self, sender: str, receiver: str) -> float:
-        """How long bytes take from one node to another."""
-        return self._delay_s(sender, receiver)
-
     def lengthen(self, delay_s: Delay) -> None:
         """From now on bytes take so long."""
-        self._delay_s = delay_s
+        self.delay_s = delay_s
 
     def is_open(self, sender: str, receiver: str) -> bool:
         """Whether bytes travel that way now."""

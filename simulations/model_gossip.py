@@ -6,6 +6,7 @@ lost but with a connection.
 """
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -46,6 +47,7 @@ class ModelGossip:
         self, owner: "ModelMesh", network: "ModelNetwork", key: bytes, judge: Judge | None
     ) -> None:
         self._owner = owner
+        self._peer_id = owner.peer_id
         self._network = network
         self._key = key
         self._judge = judge
@@ -86,7 +88,7 @@ class ModelGossip:
 
     async def flush(self) -> None:
         """See `Gossip.flush`."""
-        here, links = self._owner.peer_id, self._network.links
+        here, links = self._peer_id, self._network.links
         delays_s = [links.delay_s(here, p) for p in self.mesh if links.is_open(here, p)]
         await trio.sleep(max(delays_s, default=0.0) + SLOT_S)
 
@@ -117,6 +119,10 @@ class ModelGossip:
     def has_seen(self, message_id: tuple[bytes, int]) -> bool:
         """Whether a message was accepted here a short while ago."""
         return message_id in self._seen or message_id in self._seen_before
+
+    def has_seen_all(self, message_ids: Iterable[tuple[bytes, int]]) -> bool:
+        """Whether surely all of these were; most often they were, and lately."""
+        return all(map(self._seen.__contains__, message_ids))
 
     def _hear(self, message: GossipMessage, forwarder: str | None) -> str | None:
         if self._judge is None:
@@ -149,10 +155,10 @@ class ModelGossip:
             self._turned_at = now
         self._seen.add(message.id)
         self._history[-1].append(message)
-        self._network.talkative[self._owner.peer_id] = None
+        self._network.talkative[self._peer_id] = None
 
     def _pass_on(self, message: GossipMessage, forwarder: str | None) -> None:
-        if self._owner.peer_id in self._network.muted:
+        if self._peer_id in self._network.muted:
             return
         mesh = self.mesh
         if not mesh and forwarder is None:  # GossipSub's fanout
@@ -161,9 +167,8 @@ class ModelGossip:
         for name, connection in mesh.items():
             if name == forwarder:
                 continue
-            gossip = connection.peer.gossip
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
-            if gossip.has_seen(message.id):
+            if connection.gossip.has_seen(message.id):
                 self._network.duplicates += 1
             elif hop_s:
                 self._network.timeline.call_at(
@@ -173,9 +178,7 @@ class ModelGossip:
                 self._send(connection, message)
 
     def _send(self, connection: Connection, message: GossipMessage) -> None:
-        connection.wire.send(
-            connection.peer.gossip.arrived, connection.partner, message, self._owner.peer_id
-        )
+        connection.wire.send(connection.gossip.arrived, connection.partner, message, self._peer_id)
 
     def arrived(self, connection: Connection, message: GossipMessage, forwarder: str) -> None:
         """A message came over our end of a connection."""
@@ -188,11 +191,14 @@ class ModelGossip:
         """Keep the mesh's degree, tell others what we have; whether there is something left."""
         self._keep_degree()
         recent = [message for heard in self._history for message in heard]
-        if recent and self._owner.peer_id not in self._network.muted:
+        if recent and self._peer_id not in self._network.muted:
+            ids = [message.id for message in recent]
             outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
             for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
-                gossip = connection.peer.gossip
-                missing = [m for m in recent if gossip.judges and not gossip.has_seen(m.id)]
+                gossip = connection.gossip
+                if not gossip.judges or gossip.has_seen_all(ids):
+                    continue
+                missing = [m for m in recent if not gossip.has_seen(m.id)]
                 if missing:
                     connection.wire.send(gossip.told, connection.partner, missing)
         self._history.append([])
@@ -202,7 +208,7 @@ class ModelGossip:
         """IHAVE: ask for what we miss (IWANT); it is sent when that arrives."""
         wanted = [m for m in messages if not self.has_seen(m.id)]
         if connection.is_open and wanted:
-            connection.wire.send(connection.peer.gossip.asked, connection.partner, wanted)
+            connection.wire.send(connection.gossip.asked, connection.partner, wanted)
 
     def asked(self, connection: Connection, messages: list[GossipMessage]) -> None:
         """IWANT: send it."""
@@ -212,13 +218,13 @@ class ModelGossip:
 
     def joined(self, connection: Connection) -> None:
         """A connection opened: into the mesh with it, where there is room."""
-        if len(self.mesh) < DEGREE or len(connection.peer.gossip.mesh) < DEGREE:
+        if len(self.mesh) < DEGREE or len(connection.gossip.mesh) < DEGREE:
             self._graft(connection)
 
     def left(self, name: str) -> None:
         """A connection closed."""
         if self.mesh.pop(name, None) is not None:
-            self._network.talkative[self._owner.peer_id] = None
+            self._network.talkative[self._peer_id] = None
 
     def _keep_degree(self) -> None:
         if len(self.mesh) < DEGREE_LOW:
@@ -231,14 +237,14 @@ class ModelGossip:
         elif len(self.mesh) > DEGREE_HIGH:
             for name in self._network.rng.sample(list(self.mesh), len(self.mesh) - DEGREE):
                 pruned = self.mesh.pop(name)
-                pruned.peer.gossip.mesh.pop(self._owner.peer_id, None)
+                pruned.gossip.mesh.pop(self._peer_id, None)
 
     def _graft(self, connection: Connection) -> None:
         # GRAFT and its answer are not modelled: what matters is who ends up in whose mesh.
-        other, partner = connection.peer.gossip, connection.partner
-        reachable = self._network.links.is_open(self._owner.peer_id, connection.peer.peer_id)
+        other, partner = connection.gossip, connection.partner
+        reachable = self._network.links.is_open(self._peer_id, connection.peer.peer_id)
         if not (self.judges and other.judges and reachable) or partner is None:
             return
         if partner.is_open and len(other.mesh) < DEGREE_HIGH:
             self.mesh[connection.peer.peer_id] = connection
-            other.mesh[self._owner.peer_id] = partner
+            other.mesh[self._peer_id] = partner

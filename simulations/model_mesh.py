@@ -79,6 +79,7 @@ class ModelMesh:
         self._listens = False
         self._process = running_node.get("")
         self.connections: dict[str, Connection] = {}
+        self._peer_ids: tuple[str, ...] | None = ()  # of these; None where they changed
         self._served: Counter[str] = Counter()
         self._events: deque[ConnectionEvent] = deque(maxlen=EVENTS_MAX)
         self._happened = trio.lowlevel.ParkingLot()
@@ -110,7 +111,9 @@ class ModelMesh:
 
     def peer_ids(self) -> tuple[str, ...]:
         """See `Mesh.peer_ids`."""
-        return tuple(self.connections)
+        if self._peer_ids is None:
+            self._peer_ids = tuple(self.connections)
+        return self._peer_ids
 
     def serve(self, protocol: str, handler: StreamHandler) -> None:
         """See `Mesh.serve`."""
@@ -257,6 +260,7 @@ class ModelMesh:
             self._gossip.left(peer)
             self._break_streams(stale)
         self.connections[peer] = connection
+        self._peer_ids = None
         if stale is None:
             self._tell(PeerConnected(peer))
 
@@ -266,6 +270,7 @@ class ModelMesh:
             return
         connection.is_open = False
         del self.connections[peer]
+        self._peer_ids = None
         self._gossip.left(peer)
         self._break_streams(connection)
         self._tell(PeerDisconnected(peer))

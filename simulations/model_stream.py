@@ -40,13 +40,13 @@ class _Pipe:
     async def put(self, data: bytes) -> bool:
         """Whether all of it went in, before the pipe broke or was closed."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        rest = memoryview(data)
+        rest = data
         while rest and not (self._refused or self._closed):
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
                 await self._changed.park()
                 continue
-            chunk, rest = bytes(rest[:room]), rest[room:]
+            chunk, rest = rest[:room], rest[room:]
             self._under_way_bytes += len(chunk)
             self._there(self._arrive, chunk)
         return not (rest or self._refused)
@@ -58,7 +58,7 @@ class _Pipe:
             await self._changed.park()
         data = bytes(self._buffer[:max_bytes])
         del self._buffer[:max_bytes]
-        self._changed.unpark_all()
+        self._tell()
         return data
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class _Pipe:
         if not self._closed:
             self._closed = True
             self._there(self._end)
-            self._changed.unpark_all()
+            self._tell()
 
     def abandon(self) -> None:
         """The writer resets: what is under way is lost."""
@@ -82,21 +82,25 @@ class _Pipe:
         self._under_way_bytes -= len(chunk)
         if not self.is_broken:
             self._buffer += chunk
-        self._changed.unpark_all()
+        self._tell()
 
     def _end(self) -> None:
         self._ended = True
-        self._changed.unpark_all()
+        self._tell()
 
     def _break(self) -> None:
         if not self.is_drained:
             self.is_broken = True
             self._buffer.clear()
-        self._changed.unpark_all()
+        self._tell()
 
     def _refuse(self) -> None:
         self._refused = True
-        self._changed.unpark_all()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._changed:  # mostly nobody waits
+            self._changed.unpark_all()
 
 
 class ModelStream:

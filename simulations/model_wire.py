@@ -11,6 +11,7 @@ from simulations.model_stream import ModelStream
 from simulations.timeline import Call, Timeline
 
 if TYPE_CHECKING:
+    from simulations.model_gossip import ModelGossip
     from simulations.model_mesh import ModelMesh
 
 HELD_MAX = 4_096  # what waits for a link to open, a direction; the newest is dropped and counted
@@ -38,8 +39,7 @@ class Wire:
             self._hold(arrive, args)
             return
         due = trio.current_time() + links.delay_s(sender, receiver)
-        due = max(due, self._free_at)
-        self._free_at = due
+        due = self._free_at = max(due, self._free_at)
         self._timeline.call_at(due, self._arrive, arrive, args)
 
     def _arrive(self, arrive: Callable[..., None], args: tuple[Any, ...]) -> None:
@@ -65,11 +65,15 @@ class Wire:
 
 
 class Connection:
-    """One node's end of a connection; the other node has one of its own."""
+    """One node's end of a connection; the other node has one of its own.
+
+    `gossip` is the peer's.
+    """
 
     def __init__(self, wire: Wire, peer: "ModelMesh") -> None:
         self.wire = wire
         self.peer = peer
+        self.gossip: ModelGossip = peer.gossip
         self.partner: Connection | None = None
         self.rtt_ms: int | None = None
         self.streams: dict[ModelStream, None] = {}

@@ -31,6 +31,14 @@ RTT_MS: Mapping[tuple[str, str], int] = MappingProxyType(
     }
 )
 
+# Half of it, without jitter: asked for at every message.
+_BASE_DELAY_S: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        here: {there: RTT_MS.get((here, there), WITHIN_RTT_MS) / 2000 for there in REGIONS}
+        for here in REGIONS
+    }
+)
+
 
 class WorldMap:
     """Where each node stands, by its peer id, and what that makes of the links' delays.
@@ -52,8 +60,10 @@ class WorldMap:
 
     def base_delay_s(self, sender: str, receiver: str) -> float:
         """Half the round trip, without jitter."""
-        pair = self.region_of(sender), self.region_of(receiver)
-        return RTT_MS.get(pair, WITHIN_RTT_MS) / 2000
+        regions = self._regions
+        here = regions.get(sender) or self.region_of(sender)
+        there = regions.get(receiver) or self.region_of(receiver)
+        return _BASE_DELAY_S[here][there]
 
     def delay_s(self, sender: str, receiver: str) -> float:
         """How long what is sent now takes one way."""

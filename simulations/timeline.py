@@ -32,7 +32,8 @@ class Timeline:
             return
         self._calls[due] = [(function, args)]
         heappush(self._dues, due)
-        self._alarm.deadline = min(self._alarm.deadline, due)
+        if self._waiting is None:  # else it is an agenda that is looked at before every jump
+            self._alarm.deadline = min(self._alarm.deadline, due)
 
     def next_due(self) -> float:
         """When something is to happen next; infinite if nothing is."""
