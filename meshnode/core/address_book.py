@@ -90,10 +90,13 @@ class AddressBook:
 
     def told(self, peer: str, addrs: Sequence[str], origin: Origin) -> None:
         """Somebody says where a peer is reached; more than three addresses are not read."""
+        known = self._by_peer.get(peer, {})
+        if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
+            return  # neighbours say the same for hours
         places = []
         for addr in addrs[:PEER_ADDRS_MAX]:
-            if Address(peer, addr) in self:
-                places.append(addr)  # judged when it came first: neighbours say the same for hours
+            if addr in known:
+                places.append(addr)  # judged when it came first
                 continue
             match self._rules.judge(peer, addr):
                 case Refusal() as refusal:

@@ -1,7 +1,6 @@
 """How far away a provider is: a distance vector, as neighbours tell theirs when they are asked."""
 
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Mapping
 
 HOPS_MAX = 15  # 16 is unknown: where a provider is gone, distances would count up for ever
 ROUND_S = 60.0  # each neighbour is asked about so often
@@ -33,7 +32,7 @@ class Hops:
         self._told.pop(neighbour, None)
 
     def to(
-        self, provider: str, connected: AbstractSet[str], now: float, *, asker: str | None = None
+        self, provider: str, connected: Container[str], now: float, *, asker: str | None = None
     ) -> int | None:
         """The distance of a provider: 1 if it is connected, None if nobody knows a way.
 

@@ -67,7 +67,9 @@ class QueryLimiter:
         self._bytes_left -= size
 
     def _asker(self, peer_id: str) -> _Asker:
-        asker = self._askers.setdefault(peer_id, _Asker())
+        asker = self._askers.get(peer_id)
+        if asker is None:
+            asker = self._askers[peer_id] = _Asker()
         self._askers.move_to_end(peer_id)
         if len(self._askers) > PEERS_TRACKED_MAX:
             self._askers.popitem(last=False)

@@ -4,6 +4,7 @@ One query feeds four things: how far away each provider is, how many nodes there
 may be reached, and what time it is elsewhere.
 """
 
+import math
 from collections.abc import Iterable
 
 import trio
@@ -56,6 +57,9 @@ class Topology:
         self._hops = Hops()
         self._ask_at: dict[str, float] = {}  # of the connected
         self._asked: set[str] = set()  # being asked now
+        # Of whom we looked at last, the first whose turn it is.
+        self._next_at = 0.0
+        self._looked_at: tuple[str, ...] = ()
         self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
         self._asking: trio.Nursery | None = None
 
@@ -69,8 +73,7 @@ class Topology:
         """How far away a provider is, on ways that don't lead through the asker."""
         if provider == self._mesh.peer_id:
             return 0
-        connected = frozenset(self._mesh.peer_ids())
-        return self._hops.to(provider, connected, trio.current_time(), asker=asker)
+        return self._hops.to(provider, self._mesh.peer_ids(), trio.current_time(), asker=asker)
 
     def degree(self, peer: str) -> int:
         """How many peers a neighbour said it has, 0 where it did not say."""
@@ -101,6 +104,7 @@ class Topology:
         self._hops.lose(peer)
         self._neighbours.pop(peer, None)
         self._ask_at.pop(peer, None)
+        self._next_at = 0.0  # it may be back before we look again
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whoever is connected, for ever."""
@@ -110,11 +114,16 @@ class Topology:
 
     def look(self) -> None:
         """To be called once a second: ask whose turn it is."""
-        now = trio.current_time()
-        for peer in self._mesh.peer_ids():
+        now, peers = trio.current_time(), self._mesh.peer_ids()
+        if now < self._next_at and peers == self._looked_at:
+            return
+        ask_at = self._ask_at
+        self._next_at = min((ask_at.get(peer, 0.0) for peer in peers), default=math.inf)
+        self._looked_at = peers
+        for peer in peers:
             if len(self._asked) >= ASKED_MAX or self._asking is None:
                 break
-            if now >= self._ask_at.get(peer, 0) and peer not in self._asked:
+            if now >= ask_at.get(peer, 0.0) and peer not in self._asked:
                 self._asked.add(peer)
                 self._asking.start_soon(self._ask, peer)
 
