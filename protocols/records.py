@@ -6,6 +6,7 @@ made, by us or from bytes: there is no record that breaks the protocol, on eithe
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from protocols.errors import Malformed
@@ -22,7 +23,8 @@ FREE_TEXT_BYTES_MAX = 256
 _STR_BYTES_MAX = 1024
 _DEPTH_MAX = 5
 _INT64_MIN = -(2**63)
-_LEAVES = frozenset((str, int, bool))
+_LEAVES = frozenset((str, int, bool, type(None)))
+_ARRAYS = (tuple, list)
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 
 
@@ -48,7 +50,12 @@ class Record:
 
     def to_map(self) -> dict[str, Any]:
         """The record in dicts, lists and leaves, as on the wire and ready for JSON."""
-        return {name: plain(getattr(self, name)) for name in self.checks}
+        tree = {}
+        for name in self.checks:
+            value = getattr(self, name)
+            # Most are leaves; neighbours ask for many records.
+            tree[name] = value if type(value) in _LEAVES else plain(value)
+        return tree
 
     @classmethod
     def from_map(cls, value: object, what: str) -> Self:
@@ -59,7 +66,7 @@ class Record:
         if type(value) is not dict:
             raise Malformed(f"{what}: not a map")
         try:
-            return cast(Any, cls)(**{name: value.get(name) for name in cls.checks})  # type: ignore[no-any-return]
+            return cast(Any, cls)(*map(value.get, cls.checks))  # type: ignore[no-any-return]
         except Malformed as error:
             raise Malformed(f"{what}: {error}") from None
 
@@ -104,7 +111,7 @@ def check_size(raw: bytes, bytes_max: int) -> None:
 
 def plain(value: Any) -> Any:
     """A checked value in dicts, lists and leaves."""
-    if value is None or type(value) in _LEAVES:
+    if type(value) in _LEAVES:
         return value
     if isinstance(value, Record):
         return value.to_map()
@@ -138,11 +145,11 @@ def array_of(check: Check[T], length_max: int | None = None) -> Check[tuple[T, .
     """An array whose items all pass the check; without a `length_max` its frame bounds it."""
 
     def check_array(value: object, what: str) -> tuple[T, ...]:
-        if not isinstance(value, tuple | list):
+        if not isinstance(value, _ARRAYS):
             raise Malformed(f"{what}: not an array")
         if length_max is not None and len(value) > length_max:
             raise Malformed(f"{what}: more than {length_max}")
-        return tuple(check(item, what) for item in value)
+        return tuple(map(check, value, repeat(what)))
 
     return check_array
 
@@ -229,7 +236,7 @@ def any_value(value: object, what: str, depth: int = 1) -> Any:
         return free_text(value, what)
     if depth > _DEPTH_MAX:
         raise Malformed(f"{what}: nested more than {_DEPTH_MAX} deep")
-    if isinstance(value, tuple | list):
+    if isinstance(value, _ARRAYS):
         return tuple(any_value(item, what, depth + 1) for item in value)
     if isinstance(value, Mapping):
         return {text(key, what): any_value(item, what, depth + 1) for key, item in value.items()}

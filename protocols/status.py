@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self
@@ -37,6 +38,7 @@ from protocols.records import (
 )
 
 _KEYS_MAX = 64
+_REQUESTS_KEPT_MAX = 64  # neighbours ask the same for hours
 _TRUNCATED = "truncated"
 _TRUNCATED_BYTES = len(pack({_TRUNCATED: []}))
 
@@ -52,6 +54,18 @@ class StatusRequest(Frame):
     def to_map(self) -> dict[str, Any]:
         """`{}` for everything."""
         return {} if self.keys is None else {"keys": list(self.keys)}
+
+
+@lru_cache(_REQUESTS_KEPT_MAX)
+def status_request(raw: bytes) -> StatusRequest:
+    """The request in a frame; of the same bytes it is read once. Raises Malformed."""
+    return StatusRequest.from_bytes(raw)
+
+
+@lru_cache(_REQUESTS_KEPT_MAX)
+def status_request_bytes(keys: tuple[str, ...] | None) -> bytes:
+    """A request as a frame. Raises Malformed."""
+    return StatusRequest(keys).to_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,8 @@ STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
     }
 )
 
+_CHECKS = dict(STATUS_CHECKS)
+
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
@@ -175,7 +191,10 @@ class StatusReply:
     def __post_init__(self) -> None:
         checked = {}
         for key, value in self.values.items():
-            check = STATUS_CHECKS.get(text(key, "key"), any_value)
+            check = _CHECKS.get(key)
+            if check is None:
+                text(key, "key")
+                check = any_value
             checked[key] = None if value is None else check(value, key)
         object.__setattr__(self, "values", MappingProxyType(checked))
 

@@ -10,6 +10,7 @@ from protocols.limits import UINT64_MAX
 _NS_PER_S = 10**9
 # A time is checked where a record is made, checked where it is read, and read: thrice at least.
 _READ_MAX = 1024
+_SECONDS_WRITTEN_MAX = 64  # neighbours ask for the time, and for the same times, again and again
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z"
@@ -25,8 +26,13 @@ def rfc3339(ns: int) -> str:
     if not 0 <= ns <= UINT64_MAX:
         raise ProtocolError(f"{ns} ns is not within the times of this protocol")
     seconds, fraction = divmod(ns, _NS_PER_S)
-    text = (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _whole_seconds(seconds)
     return f"{text}.{fraction:09}".rstrip("0") + "Z" if fraction else f"{text}Z"
+
+
+@lru_cache(_SECONDS_WRITTEN_MAX)
+def _whole_seconds(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(_READ_MAX)

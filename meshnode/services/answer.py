@@ -19,7 +19,7 @@ from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL
 from protocols.limits import EXCHANGE_DEADLINE_S, PRICES_PAGE_BYTES_MAX, REQUEST_BYTES_MAX
 from protocols.packing import pack
 from protocols.queries import PriceAnswer, PricesReply, PricesRequest, ProofsHeader
-from protocols.status import StatusRequest
+from protocols.status import status_request
 
 PAGE_MARGIN_BYTES = 4 * 1024  # for the map around the prices, and the frames' lengths
 PROOFS_BETWEEN_CHECKPOINTS = 8  # one that is first asked for after a restart takes a millisecond
@@ -93,7 +93,7 @@ class Answer:
     # --- status -----------------------------------------------------------------------------
 
     async def _send_status(self, frames: Frames, raw: bytes) -> None:
-        request = StatusRequest.from_bytes(raw)
+        request = status_request(raw)
         self._admit(frames)
         reply = self._status.reply(request.keys, asker=frames.stream.peer_id)
         await frames.send(reply.to_bytes())

@@ -35,7 +35,7 @@ from protocols.queries import (
     WatchRequest,
     reply_from_bytes,
 )
-from protocols.status import StatusReply, StatusRequest
+from protocols.status import StatusReply, status_request_bytes
 
 # A node says something every ten seconds; one that misses three is gone.
 WATCH_SILENCE_MAX_S = 3 * WATCH_INTERVAL_S
@@ -46,10 +46,10 @@ T = TypeVar("T")
 
 async def status(mesh: Mesh, peer: str, keys: Iterable[str] | None = None) -> StatusReply:
     """What a connected peer says of itself, everything or the keys named."""
-    request = StatusRequest(None if keys is None else tuple(keys))
+    request = status_request_bytes(None if keys is None else tuple(keys))
 
     async def exchange(frames: Frames) -> StatusReply:
-        await frames.send(request.to_bytes())
+        await frames.send(request)
         return await _reply(frames, StatusReply)
 
     return await _exchange(mesh, peer, STATUS_PROTOCOL, STATUS_REPLY_BYTES_MAX, exchange)

@@ -37,7 +37,7 @@ PROTOCOL_VERSION = 1
 
 
 class Status:
-    """Reads the node's parts; holds nothing but how to reach them."""
+    """Reads the node's parts; holds nothing but how to reach them, and what it told of peers."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Status:
         self._skewed = skewed
         self._refused = refused
         self._started_at = trio.current_time()
+        self._peers_told: dict[ConnectedPeer, PeerStatus] = {}  # when somebody asked last
 
     @property
     def uptime_s(self) -> int:
@@ -193,7 +194,9 @@ class Status:
         return tuple(sorted((self.provider(r, asker=asker) for r in records), key=_distance))
 
     def _peers(self) -> tuple[PeerStatus, ...]:
-        return tuple(PeerStatus(p.peer_id, p.addrs[:ADDRS_MAX], p.rtt_ms) for p in self.connected())
+        before = self._peers_told
+        self._peers_told = {one: before.get(one) or _peer(one) for one in self.connected()}
+        return tuple(self._peers_told.values())
 
     def _data_freshness(self) -> DataFreshness:
         return data_freshness(self._book.newest_ns, self._wall_clock.now_ns())
@@ -233,6 +236,10 @@ _PARTS: Final[Mapping[str, Callable[[Status, str | None], Any]]] = MappingProxyT
         "truncated": lambda _, __: (),
     }
 )
+
+
+def _peer(peer: ConnectedPeer) -> PeerStatus:
+    return PeerStatus(peer.peer_id, peer.addrs[:ADDRS_MAX], peer.rtt_ms)
 
 
 def _own_clock_is_off(ahead_ns: int) -> str:
