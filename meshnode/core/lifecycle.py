@@ -16,6 +16,9 @@ class ProviderState(Enum):
     FLAPPING = "flapping"  # came and went too often to be believed for a while
     SKEWED = "skewed"  # it speaks, but its clock is wrong
 
+    # Every provider's is looked at each second: by what it is, without a call in Python.
+    __hash__ = object.__hash__
+
 
 class LifeEvent(Enum):
     """What is found out about a provider."""
