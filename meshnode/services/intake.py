@@ -12,6 +12,8 @@ from meshnode.services.remember import Remember
 from protocols.envelope import Envelope
 from protocols.messages import PresenceUpdate, PriceUpdate, Reserved
 
+_NOTHING = Applied()
+
 
 class Intake:
     """Takes messages in the order in which they were accepted; nothing it does can block it."""
@@ -44,11 +46,9 @@ class Intake:
 
     def take(self, envelope: Envelope) -> None:
         """Apply one message that was heard live."""
-        message = envelope.message
-        received_ns = self._wall_clock.now_ns()
-        applied = Applied()
+        message, applied = envelope.message, _NOTHING
         if isinstance(message.payload, PriceUpdate):
-            applied = self._book.apply(envelope, received_ns)
+            applied = self._book.apply(envelope, self._wall_clock.now_ns())
             self.updates += 1
         # The mark travels with what the message changed, in one batch: a mark on disk without
         # its quotes would make the quotes count as seen, and lose them.
