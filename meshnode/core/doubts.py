@@ -10,7 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 
 from meshnode.core.facts import Fact
-from meshnode.core.lifecycle import LIVE, ProviderState
+from meshnode.core.lifecycle import GONE, LIVE, ProviderState
 from meshnode.core.lives import ASKED_ABOUT, Lives, LossCause
 from meshnode.core.provider_table import ProviderRecord, ProviderTable
 from meshnode.core.skew import Refusals
@@ -113,6 +113,8 @@ class Doubts:
             if refusals.is_lasting:
                 facts += self._skewed(author, refusals, now, now_ns)
         for record in self._table:
+            if record.state in GONE:
+                continue  # no silence makes it any more so
             refusals_of = refused.get(record.key)
             if refusals_of is not None and refusals_of.is_recent(now_ns):
                 continue  # it speaks, whatever its clock says

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from protocols.envelope import Envelope
@@ -30,6 +31,9 @@ class Refusals(NamedTuple):
     def is_recent(self, now_ns: int) -> bool:
         """Whether it spoke so lately that it is there, whatever its clock says."""
         return now_ns - self.last_ns < 2 * SKEW_RECHECK_NS
+
+
+_NOBODY: Mapping[bytes, Refusals] = MappingProxyType({})
 
 
 class SkewLog:
@@ -67,6 +71,8 @@ class SkewLog:
 
     def skewed(self, now_ns: int) -> Mapping[bytes, Refusals]:
         """Who was refused within the last SKEW_REMEMBERED_NS, and not accepted since."""
+        if not self._refused:
+            return _NOBODY  # as nearly always: it is asked for once a second
         return {
             author: refusals
             for author, refusals in self._refused.items()

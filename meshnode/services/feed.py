@@ -1,7 +1,7 @@
 """The feed: what changes, to whoever watches. A slow watcher loses its oldest, never delays us."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -87,6 +87,8 @@ class Feed:
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
+        # Called when somebody watches after nobody did.
+        self.on_watched: Callable[[], None] = lambda: None
 
     def publish(self, event: FeedEvent) -> None:
         """Tell everybody; never blocks."""
@@ -97,6 +99,8 @@ class Feed:
     def subscribe(self) -> Iterator[Subscription]:
         """A subscription for as long as the context lasts."""
         subscription = Subscription()
+        if not self._subscriptions:
+            self.on_watched()
         self._subscriptions.add(subscription)
         try:
             yield subscription

@@ -14,7 +14,8 @@ from protocols.ids import peer_id
 class Monitor:
     """Sweeps the tracker of providers and compares mode and warnings with what they were.
 
-    `evidence` gives the equivocations noticed, the oldest first; each new one is a fact.
+    `evidence` gives the equivocations noticed, the oldest first; each new one is a fact. While
+    nobody watches, nothing is compared: who begins to is told of what changes from then on.
     """
 
     def __init__(
@@ -31,13 +32,21 @@ class Monitor:
         self._evidence = evidence
         self._observer = observer
         self._equivocations_told = 0
-        self._mode = status.mode()
-        self._codes = status.warning_codes()
+        self._begin_to_compare()
+        feed.on_watched = self._begin_to_compare
 
     def look(self) -> None:
         """To be called once a second."""
         self._presence.sweep()
         self._tell_equivocations()
+        if self._feed.watchers:
+            self._compare()
+
+    def _begin_to_compare(self) -> None:
+        self._mode = self._status.mode()
+        self._codes = self._status.warning_codes()
+
+    def _compare(self) -> None:
         if (mode := self._status.mode()) is not self._mode:
             self._mode = mode
             self._feed.publish(ModeChanged(mode))

@@ -1,6 +1,6 @@
 """Presence: keeps track of who is there, and of how long nobody is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -151,9 +151,11 @@ class Presence:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _tell(self, facts: Iterable[Fact]) -> None:
-        now, now_ns = trio.current_time(), self._wall_clock.now_ns()
+    def _tell(self, facts: Sequence[Fact]) -> None:
         is_there = self.providers.any_active
+        if is_there and self.outage.since is None and not facts:
+            return  # as nearly always: nothing that time could change either
+        now, now_ns = trio.current_time(), self._wall_clock.now_ns()
         changes = self.outage.update(
             provider_active=is_there,
             last_sign_at=self.providers.last_sign_at(),

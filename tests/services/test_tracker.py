@@ -14,10 +14,11 @@ from meshnode.core.facts import (
     ProviderUnreachable,
 )
 from meshnode.services.beat import Beat
+from meshnode.services.feed import ModeChanged, WarningsChanged
 from meshnode.services.monitor import Monitor
-from protocols.messages import Role
+from protocols.messages import Presence, Role
 from simulations.clock import START_NS
-from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence
+from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence, said
 from tests.services.bench import Bench, open_bench
 
 HERE = presence()
@@ -115,6 +116,24 @@ async def test_a_node_that_stood_still_accuses_nobody(autojump_clock: MockClock)
         assert not bob.witness.of(ProviderUnreachable)
         assert not bob.witness.of(ProviderLost)
         nursery.cancel_scope.cancel()
+
+
+async def test_who_begins_to_watch_is_told_what_changes_from_then_on(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        monitor = Monitor(bob.presence, bob.status, bob.feed, tuple, bob.witness)
+        bob.hears(said())
+        bob.hears(said(payload=HERE))
+        monitor.look()
+        with bob.feed.subscribe() as alone:
+            with bob.feed.subscribe() as other:
+                monitor.look()
+                bob.hears(said(seq=2, payload=presence(state=Presence.LEAVING)))
+                monitor.look()
+                (_, _, *heard), _ = await other.wait_events()
+            assert [type(event) for event in heard] == [ModeChanged, WarningsChanged]
+            assert (await alone.wait_events())[0][2:] == heard
 
 
 async def test_that_we_are_back_is_not_missed_by_who_is_busy_just_then(
