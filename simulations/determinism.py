@@ -6,6 +6,7 @@ virtual time and the seed while a run lasts, and is what it was before when it e
 
 import contextvars
 import gc
+import itertools
 import os
 import random
 import sys
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 HASH_SEED = "0"
 COLLECT_EVERY_S = 60.0  # garbage, in virtual seconds
+# So often, what survived a collection is looked through, too: nearly all of it is still in use.
+COLLECT_OLD_EVERY = 20
+YOUNG, OLD = 1, 2  # generations
 
 
 def ensure_hash_seed() -> None:
@@ -119,6 +123,6 @@ async def _collect_garbage() -> None:
     await trio.sleep(COLLECT_EVERY_S)
     gc.collect()
     gc.freeze()  # most of it stays: the libraries, the nodes
-    while True:
+    for turn in itertools.count(1):
         await trio.sleep(COLLECT_EVERY_S)
-        gc.collect()
+        gc.collect(OLD if turn % COLLECT_OLD_EVERY == 0 else YOUNG)

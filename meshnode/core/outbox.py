@@ -37,6 +37,8 @@ class Outbox:
         self._is_filled = False
         # Called when something is put into the empty outbox.
         self.on_filled: Callable[[], None] = lambda: None
+        # Called before all is taken, by whom that is to be written which can wait for other things.
+        self.before_taken: Callable[[], None] = lambda: None
         # None: to be deleted.
         self._nodes: dict[bytes, KnownNode | None] = {}
         self._addrs: dict[tuple[bytes, str], KnownAddr | None] = {}
@@ -114,6 +116,7 @@ class Outbox:
 
     def take(self) -> Batch:
         """All that waits, as one batch; the outbox is empty then."""
+        self.before_taken()
         batch = Batch(
             tuple(self._latest.values()),
             tuple(self._ticks),

@@ -44,6 +44,8 @@ class Remember:
         self._wall_clock = wall_clock
         self._own_id = own_id
         self._sign_kept_ns: int | None = None
+        # What a message changes here is written with what it changes elsewhere.
+        outbox.before_taken = self.keep
 
     def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         """An accepted message, which presence hears next."""

@@ -37,6 +37,14 @@ async def test_providers_and_addresses_are_kept_consumers_addresses_only(
         assert on_disk(bob) == (set(), set(), None)
 
 
+async def test_what_a_message_changes_is_written_with_it(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        bob.hears(said(payload=at(Role.PROVIDER, ADDR)))
+        batch = bob.outbox.take()
+        assert len(batch.marks) == len(batch.nodes) == len(batch.addrs) == 1
+        assert batch.last_sign_ns == START_NS
+
+
 async def test_who_leaves_names_no_address_and_we_are_no_acquaintance_of_ours(
     autojump_clock: MockClock,
 ) -> None:
