@@ -286,7 +286,11 @@ class _Node:
         answer = Answer(status, self.book, presence, limiter, observer, wall_clock)
         watch = Watch(self.feed, status, self.book, presence, limiter, observer, wall_clock)
         monitor = Monitor(presence, status, self.feed, self.admission.evidence, observer)
-        beat = Beat((monitor.look, remember.keep, topology.look, clock_check.look), presence.paused)
+        beat = Beat(
+            (monitor.look, remember.keep, topology.look, clock_check.look, connections.look),
+            presence.paused,
+            rng,
+        )
         mesh.serve(STATUS_PROTOCOL, answer.status)
         mesh.serve(PRICES_PROTOCOL, answer.prices)
         mesh.serve(WATCH_PROTOCOL, watch.serve)

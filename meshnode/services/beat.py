@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import trio
 
+from meshnode.core.backoff import Rng
 from meshnode.ports import TaskStatus
 
 BEAT_S = 1.0
@@ -19,14 +20,17 @@ class Beat:
     """
 
     def __init__(
-        self, looks: Sequence[Callable[[], None]], paused: Callable[[float], None]
+        self, looks: Sequence[Callable[[], None]], paused: Callable[[float], None], rng: Rng
     ) -> None:
         self._looks = tuple(looks)
         self._paused = paused
+        self._rng = rng
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Once a second, for ever."""
         task_status.started()
+        # Nodes that start together, and hear each other at once, don't dial in step.
+        await trio.sleep(BEAT_S * self._rng.random())
         while True:
             due_at = trio.current_time() + BEAT_S
             await trio.sleep_until(due_at)

@@ -146,6 +146,10 @@ class Connections:
             await nursery.start(self._discovery.run)
             task_status.started()
 
+    def look(self) -> None:
+        """To be called once a second: dial one node more, if there are too few."""
+        self._discovery.look()
+
     # --- who comes and goes -----------------------------------------------------------------
 
     async def _follow(self, nursery: trio.Nursery) -> None:

@@ -15,9 +15,10 @@ from meshnode.core.address_book import (
 from meshnode.core.backoff import Rng
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import TaskStatus
+from meshnode.services.beat import BEAT_S
 from meshnode.services.dialling import Dialler
 
-DIAL_EVERY_S = 1.0  # one dial a second in all, whatever is claimed about whomever
+DIAL_EVERY_S = BEAT_S  # one dial a second in all, whatever is claimed about whomever
 SEARCH_PLACES = 2  # beyond those we aim at, for nodes that we do not hear while we miss a provider
 DIALS_MAX = 6  # under way at a time: who does not answer holds one for five seconds
 
@@ -53,19 +54,19 @@ class Discovery:
         self._peers_min = peers_min
         self._peers_aim = peers_aim
         self._under_way: set[str] = set()
+        self._dialling: trio.Nursery | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Dial, at most once a second, for ever."""
-        async with trio.open_nursery() as nursery:
+        """Dial whom `look` chooses, for ever."""
+        async with trio.open_nursery() as self._dialling:
             task_status.started()
-            # Nodes that start together, and hear each other at once, don't dial in step.
-            await trio.sleep(DIAL_EVERY_S * self._rng.random())
-            while True:
-                address = self._next()
-                if address is not None:
-                    self._under_way.add(address.peer_id)
-                    nursery.start_soon(self._dial, address)
-                await trio.sleep(DIAL_EVERY_S)
+            await trio.sleep_forever()
+
+    def look(self) -> None:
+        """To be called every DIAL_EVERY_S: dial one node, if there is need and one is due."""
+        if self._dialling is not None and (address := self._next()) is not None:
+            self._under_way.add(address.peer_id)
+            self._dialling.start_soon(self._dial, address)
 
     def _next(self) -> Address | None:
         if len(self._under_way) >= DIALS_MAX:

@@ -167,9 +167,9 @@ DIALS = (
     ),
     Mutation(
         "one dial a second in all",
-        DISCOVERY,
-        "DIAL_EVERY_S = 1.0",
-        "DIAL_EVERY_S = 0.3",
+        "meshnode/services/beat.py",
+        "due_at = trio.current_time() + BEAT_S",
+        "due_at = trio.current_time() + 0.3 * BEAT_S",
         (f"{_DISCOVERY}::test_a_seed_s_place_under_other_names_is_not_dialled_more_often", _POISON),
     ),
     Mutation(

@@ -1,5 +1,6 @@
 """Bob compares his clock with his peers', and judges by what most of them say."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -51,7 +52,7 @@ async def checking(bob: Bench, *off_s: float) -> AsyncIterator[JudgingClock]:
         nursery = await stack.enter_async_context(trio.open_nursery())
         check = ClockCheck(bob.mesh, bob.own_clock, bob.witness, bob.clock, is_node=lambda _: True)
         await nursery.start(check.run)
-        await nursery.start(Beat([check.look], bob.presence.paused).run)
+        await nursery.start(Beat([check.look], bob.presence.paused, random.Random(1)).run)
         yield JudgingClock(bob.clock, bob.own_clock)
         nursery.cancel_scope.cancel()
 

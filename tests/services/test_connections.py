@@ -15,6 +15,7 @@ from meshnode.core.facts import DialFailed, PeerJoined, PeerLost, ProviderSuspec
 from meshnode.core.link_table import LINKS_MAX
 from meshnode.core.links import LinkState
 from meshnode.ports import PING_TIMEOUT_S
+from meshnode.services.beat import Beat
 from meshnode.services.connections import (
     PEERS_MIN,
     PING_EVERY_S,
@@ -43,7 +44,9 @@ async def connecting(bench: Bench, *seeds: str) -> AsyncIterator[Connections]:
         bench.clock,
         random.Random(1),
     )
+    beat = Beat([connections.look], bench.presence.paused, random.Random(1))
     async with trio.open_nursery() as nursery:
+        await nursery.start(beat.run)
         await nursery.start(connections.run)
         yield connections
         nursery.cancel_scope.cancel()

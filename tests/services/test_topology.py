@@ -1,5 +1,6 @@
 """Bob asks his neighbours what they know of the network."""
 
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -62,7 +63,9 @@ async def neighbour(
 async def looking(bench: Bench) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(bench.topology.run)
-        await nursery.start(Beat([bench.topology.look], bench.presence.paused).run)
+        await nursery.start(
+            Beat([bench.topology.look], bench.presence.paused, random.Random(1)).run
+        )
         yield
         nursery.cancel_scope.cancel()
 

@@ -1,5 +1,7 @@
 """Bob's tracker as others feed it: who is in touch, and what a pause of bob's own means."""
 
+import random
+
 import trio
 from trio.testing import MockClock
 
@@ -99,7 +101,7 @@ async def test_our_own_words_count_whatever_our_clock_is_corrected_by(
 async def test_a_node_that_stood_still_accuses_nobody(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, trio.open_nursery() as nursery:
         monitor = Monitor(bob.presence, bob.status, bob.feed, tuple, bob.witness)
-        await nursery.start(Beat([monitor.look], bob.presence.paused).run)
+        await nursery.start(Beat([monitor.look], bob.presence.paused, random.Random(1)).run)
         hears(bob)
         hears(bob, key_of(CAROL))
         await trio.sleep(1.5)
