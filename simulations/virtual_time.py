@@ -21,8 +21,12 @@ from trio.testing import MockClock
 from simulations.clock import START_NS
 from simulations.patching import replace
 
-# Who sleeps wakes at the end of a slot, at most so late. A power of two: sums of them are exact.
+# What is due, and who sleeps, is at the end of a slot, at most so late. A power of two: sums of
+# them are exact.
 SLOT_S = 2.0**-11
+# Who sleeps for long does not know to the millisecond for how long: with slots as wide as at most
+# this part of it, many wake at once, and the scheduler runs once for all of them.
+SLOT_PART, SLOT_MAX_S = 0.01, 2.0**-7
 # Jumps between two looks at what the system has to tell, which is Ctrl-C at most.
 LOOK_EVERY_JUMPS = 1_000
 
@@ -30,6 +34,14 @@ LOOK_EVERY_JUMPS = 1_000
 def end_of_slot(at: float) -> float:
     """The end of the slot in which a time lies: that time itself, or up to SLOT_S later."""
     return math.ceil(at / SLOT_S) * SLOT_S
+
+
+def end_of_sleep(now: float, until: float) -> float:
+    """When who sleeps until a time wakes: at the end of a slot that is wider after a long sleep."""
+    width_s = SLOT_S
+    while width_s < SLOT_MAX_S and 2 * width_s <= (until - now) * SLOT_PART:
+        width_s *= 2
+    return math.ceil(until / width_s) * width_s
 
 
 class Agenda(Protocol):
@@ -67,18 +79,23 @@ def virtual_time(clock: MockClock) -> Iterator[None]:
         # A pass of the scheduler for each call would cost more than most calls: it is for tasks.
         runner = scheduler.GLOBAL_RUN_CONTEXT.runner
         while True:
-            deadline = runner.deadlines.next_deadline()
-            due = min(deadline, *(agenda.next_due() for agenda in jumping))
+            due = deadline = runner.deadlines.next_deadline()
+            for agenda in jumping:
+                due = min(due, agenda.next_due())
             if current_time() < due < math.inf:
                 mine["_virtual_base"] = due
+            now = current_time()
             for agenda in tuple(jumping):
-                agenda.carry_out(current_time())
+                if agenda.next_due() <= now:
+                    agenda.carry_out(now)
             if runner.runq or due >= deadline:
                 return
 
     async def sleep_until(deadline: float) -> None:
-        if deadline > current_time():
-            await alarms.sleep_until(deadline)
+        if deadline == math.inf:
+            await trio.sleep_forever()
+        elif deadline > current_time():
+            await alarms.sleep_until(end_of_sleep(current_time(), deadline))
         else:
             await trio.lowlevel.checkpoint()
 
@@ -117,11 +134,8 @@ class Alarms:
         self._dues: list[float] = []
         self._sleepers: dict[float, dict[trio.lowlevel.Task, None]] = {}
 
-    async def sleep_until(self, deadline: float) -> None:
-        """Sleep until the end of the slot of a time to come."""
-        if deadline == math.inf:
-            await trio.sleep_forever()
-        due = end_of_slot(deadline)
+    async def sleep_until(self, due: float) -> None:
+        """Sleep until a time to come."""
         task = trio.lowlevel.current_task()
         sleepers = self._sleepers.get(due)
         if sleepers is None:

@@ -117,6 +117,8 @@ class Outbox:
     def take(self) -> Batch:
         """All that waits, as one batch; the outbox is empty then."""
         self.before_taken()
+        nodes, nodes_gone = _split(self._nodes)
+        addrs, addrs_gone = _split(self._addrs)
         batch = Batch(
             tuple(self._latest.values()),
             tuple(self._ticks),
@@ -124,10 +126,10 @@ class Outbox:
             tuple(self._released),
             tuple(self._marks.values()),
             tuple(self._forgotten),
-            nodes=tuple(node for node in self._nodes.values() if node is not None),
-            nodes_gone=tuple(author for author, node in self._nodes.items() if node is None),
-            addrs=tuple(addr for addr in self._addrs.values() if addr is not None),
-            addrs_gone=tuple(place for place, addr in self._addrs.items() if addr is None),
+            nodes=nodes,
+            nodes_gone=nodes_gone,
+            addrs=addrs,
+            addrs_gone=addrs_gone,
             last_sign_ns=self._last_sign_ns,
         )
         self._latest.clear()
@@ -195,6 +197,14 @@ class Outbox:
         while len(self._ticks) > self._ticks_max:
             self._ticks.popleft()
             self.ticks_dropped += 1
+
+
+def _split(changes: dict[NameT, T | None]) -> tuple[tuple[T, ...], tuple[NameT, ...]]:
+    """What is to be kept, and the names of what is to be deleted."""
+    if not changes:
+        return (), ()  # as mostly
+    kept = tuple(change for change in changes.values() if change is not None)
+    return kept, tuple(name for name, change in changes.items() if change is None)
 
 
 def _shorten(changes: dict[NameT, T]) -> int:

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from simulations.determinism import run
 from simulations.timeline import Timeline
-from simulations.virtual_time import SLOT_S
+from simulations.virtual_time import SLOT_MAX_S, SLOT_PART, SLOT_S, end_of_sleep
 
 
 async def note_three_calls() -> list[tuple[str, float]]:
@@ -66,3 +66,11 @@ def test_who_wakes_at_the_same_time_as_a_call_sees_what_it_did() -> None:
             nursery.cancel_scope.cancel()
 
     run(main, seed=1)
+
+
+def test_who_sleeps_for_long_wakes_with_others() -> None:
+    for slept_s in (0.01, 0.15, 1.0, 2.7, 3_600.1):
+        late_s = end_of_sleep(5.0, 5.0 + slept_s) - (5.0 + slept_s)
+        assert 0 <= late_s < max(SLOT_S, min(SLOT_MAX_S, slept_s * SLOT_PART))
+    woken = {end_of_sleep(now / 1000, now / 1000 + 1) for now in range(1_000)}
+    assert len(woken) <= 1 / SLOT_MAX_S + 1
