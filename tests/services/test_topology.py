@@ -118,6 +118,22 @@ async def test_what_a_neighbour_said_ends_with_its_connection(autojump_clock: Mo
         assert not bob.topology.answered(alice.peer_id)
 
 
+async def test_who_was_gone_and_is_back_between_two_looks_is_asked(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_bench() as bob,
+        neighbour(bob, ALICE) as (alice, asked),
+        looking(bob),
+    ):
+        await trio.sleep(2)
+        assert len(asked) == 1
+        bob.topology.lost(alice.peer_id)
+        await trio.sleep(2)
+        assert bob.topology.answered(alice.peer_id)
+        assert len(asked) == 2
+
+
 async def test_a_neighbour_that_answers_no_more_is_not_believed_for_long(
     autojump_clock: MockClock,
 ) -> None:
