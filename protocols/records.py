@@ -7,7 +7,7 @@ made, by us or from bytes: there is no record that breaks the protocol, on eithe
 import re
 from collections.abc import Callable, Mapping
 from itertools import repeat
-from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from protocols.errors import Malformed
 from protocols.fields import integer, text, text_map
@@ -65,10 +65,14 @@ class Record:
         """
         if type(value) is not dict:
             raise Malformed(f"{what}: not a map")
+        # As making one does, but that each field is set once: neighbours tell of many peers.
+        made = object.__new__(cls)
         try:
-            return cast(Any, cls)(*map(value.get, cls.checks))  # type: ignore[no-any-return]
+            for name, check in cls.checks.items():
+                object.__setattr__(made, name, check(value.get(name), name))
         except Malformed as error:
             raise Malformed(f"{what}: {error}") from None
+        return made
 
 
 class Frame(Record):
