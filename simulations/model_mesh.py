@@ -5,8 +5,9 @@ It passes the contract tests of the real mesh, and is what tests of everything a
 """
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -164,7 +165,8 @@ class ModelMesh:
         ours, theirs = stream_pair(self._peer_id, peer_id, connection.wire.send, partner.wire.send)
         connection.add(ours)
         partner.add(theirs)
-        self._network.nursery.start_soon(other._handle, protocol, handler, theirs)
+        # Behind it comes at once what we ask: then there is something to read.
+        connection.wire.send(other._begin, partner, protocol, handler, theirs)
         return ours
 
     async def ping(self, peer_id: str) -> float:
@@ -284,6 +286,12 @@ class ModelMesh:
         self._events.append(event)
         self._happened.unpark()
 
+    def _begin(
+        self, connection: Connection, protocol: str, handler: StreamHandler, stream: ModelStream
+    ) -> None:
+        if connection.is_open:
+            self._network.nursery.start_soon(self._handle, protocol, handler, stream)
+
     async def _handle(self, protocol: str, handler: StreamHandler, stream: ModelStream) -> None:
         running_node.set(self._process)  # the task was begun by the peer, and is ours from here on
         peer = stream.peer_id
@@ -294,17 +302,15 @@ class ModelMesh:
             return
         self._served[peer] += 1
         try:
-            await self._serve(handler, stream)
+            await handler(stream)
+        except StreamBroken:
+            stream.break_off()
         except Exception as error:  # noqa: BLE001 - the edge: a handler's bug ends its stream only
             self._observer.observe(PeerMisbehaved(peer, protocol, repr(error)))
-            await stream.reset()
+            stream.break_off()
         finally:
-            self._served[peer] -= 1
+            stream.finish(partial(self._let_go, peer))
+            self._network.linger(stream)
 
-    @staticmethod
-    async def _serve(handler: Callable[[Stream], Awaitable[None]], stream: ModelStream) -> None:
-        try:
-            await handler(stream)
-            await stream.finish()
-        except StreamBroken:
-            await stream.reset()
+    def _let_go(self, peer: str) -> None:
+        self._served[peer] -= 1

@@ -10,6 +10,7 @@ from meshnode.config import NodeConfig
 from meshnode.ports import Judge, Observer
 from simulations.links import Links
 from simulations.model_mesh import ModelMesh, open_model_mesh
+from simulations.model_stream import ModelStream
 from simulations.timeline import Timeline
 
 HEARTBEAT_S = 1.0
@@ -45,6 +46,9 @@ class ModelNetwork:
         self.dialled: Callable[[str, str], None] = _untold
         self._addrs: dict[str, str] = {}
         self._places: set[str] = set()
+        # What waits for its peer to close since the last heartbeat, and since the one before.
+        self._lingering: list[ModelStream] = []
+        self._lingering_long: list[ModelStream] = []
         self.duplicates = 0  # messages that came to whoever had them
 
     def addr_of(self, node: str) -> str:
@@ -100,10 +104,17 @@ class ModelNetwork:
         """Let two peers dial each other again."""
         self.cut.discard(frozenset((one, other)))
 
+    def linger(self, stream: ModelStream) -> None:
+        """An answered stream waits for its peer to close; after a heartbeat or two it is reset."""
+        self._lingering.append(stream)
+
     async def keep_heartbeats(self) -> None:
         """Gossip's heartbeats, of all nodes that have something to do at one."""
         while True:
             await trio.sleep(HEARTBEAT_S)
+            for stream in self._lingering_long:
+                stream.break_off()
+            self._lingering_long, self._lingering = self._lingering, []
             due, self.talkative = self.talkative, {}
             for peer in due:
                 mesh = self.nodes.get(peer)

@@ -8,7 +8,6 @@ import trio
 from meshnode.errors import StreamBroken
 
 PIPE_BYTES_MAX = 256 * 1024  # a yamux window: who writes more waits until the peer has read
-LINGER_S = 1.0  # how long an answered stream waits for its peer to close, before it is reset
 
 # Has something happen at the other end, when what is sent now arrives there.
 Carry: TypeAlias = Callable[..., None]
@@ -17,6 +16,10 @@ Carry: TypeAlias = Callable[..., None]
 def at_once(arrive: Callable[..., None], *args: Any) -> None:
     """The way between two ends that are in one place."""
     arrive(*args)
+
+
+def _nothing() -> None:
+    """Called once, and no more."""
 
 
 class _Pipe:
@@ -28,10 +31,11 @@ class _Pipe:
         self._buffer = bytearray()
         self._under_way_bytes = 0
         self._changed = trio.lowlevel.ParkingLot()
-        self._closed = False  # the writer has said that nothing more comes
+        self.is_closed = False  # the writer has said that nothing more comes
         self._ended = False  # and the reader has been told
         self._refused = False  # the writer knows that nobody reads
         self.is_broken = False  # the reader knows that something was lost
+        self._on_over: Callable[[], None] | None = None  # set where nobody reads any more
 
     @property
     def is_drained(self) -> bool:
@@ -41,7 +45,7 @@ class _Pipe:
         """Whether all of it went in, before the pipe broke or was closed."""
         await trio.lowlevel.checkpoint_if_cancelled()
         rest = data
-        while rest and not (self._refused or self._closed):
+        while rest and not (self._refused or self.is_closed):
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
                 await self._changed.park()
@@ -63,10 +67,17 @@ class _Pipe:
 
     def close(self) -> None:
         """The writer is done."""
-        if not self._closed:
-            self._closed = True
+        if not self.is_closed:
+            self.is_closed = True
             self._there(self._end)
             self._tell()
+
+    def drain(self, then: Callable[[], None]) -> None:
+        """The reader has read enough: what still comes is dropped, and `then` called at the end."""
+        self._buffer.clear()
+        self._on_over = then
+        self._look_whether_over()
+        self._tell()
 
     def abandon(self) -> None:
         """The writer resets: what is under way is lost."""
@@ -80,19 +91,26 @@ class _Pipe:
 
     def _arrive(self, chunk: bytes) -> None:
         self._under_way_bytes -= len(chunk)
-        if not self.is_broken:
+        if not self.is_broken and self._on_over is None:
             self._buffer += chunk
         self._tell()
 
     def _end(self) -> None:
         self._ended = True
+        self._look_whether_over()
         self._tell()
 
     def _break(self) -> None:
         if not self.is_drained:
             self.is_broken = True
             self._buffer.clear()
+        self._look_whether_over()
         self._tell()
+
+    def _look_whether_over(self) -> None:
+        if self._on_over is not None and (self._ended or self.is_broken):
+            then, self._on_over = self._on_over, _nothing
+            then()
 
     def _refuse(self) -> None:
         self._refused = True
@@ -110,20 +128,23 @@ class ModelStream:
         self._peer = peer
         self._inbound = inbound
         self._outbound = outbound
-        self.is_over = False  # reset, or read to its end
+        self._was_reset = False
 
     @property
     def peer_id(self) -> str:
         """Who is at the other end."""
         return self._peer
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was reset, or both ends have closed it and nothing is left to read."""
+        return self._was_reset or (self._outbound.is_closed and self._inbound.is_drained)
+
     async def read(self, max_bytes: int) -> bytes:
         """See `Stream.read`."""
         data = await self._inbound.get(max_bytes)
         if self._inbound.is_broken:
             raise StreamBroken(f"the stream with {self._peer} was reset")
-        if not data:
-            self.is_over = True
         return data
 
     async def write(self, data: bytes) -> None:
@@ -143,19 +164,17 @@ class ModelStream:
 
     def break_off(self) -> None:
         """End both directions, as when the connection breaks."""
-        if not self.is_over or not self._inbound.is_drained:
-            self.is_over = True
+        if self.is_over:
+            return
+        self._was_reset = True
+        if not self._inbound.is_drained:
             self._inbound.refuse()
         self._outbound.abandon()
 
-    async def finish(self) -> None:
-        """Close, and wait a little for the peer to do so; then nothing is left of the stream."""
-        await self.close()
-        with trio.move_on_after(LINGER_S) as patience:
-            while await self.read(PIPE_BYTES_MAX):
-                pass
-        if patience.cancelled_caught:
-            await self.reset()
+    def finish(self, then: Callable[[], None]) -> None:
+        """Close; when the peer has done so too, nothing is left of the stream: call `then`."""
+        self._outbound.close()
+        self._inbound.drain(then)
 
 
 def stream_pair(

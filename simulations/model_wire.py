@@ -1,5 +1,6 @@
 """Connections of the model: what is sent arrives in order, later, or when the link opens."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -28,19 +29,25 @@ class Wire:
         self._nursery = nursery
         self._sender = sender
         self._receiver = receiver
+        self._sent_at = -math.inf
         self._free_at = 0.0
         self._held: deque[Call] | None = None
         self.dropped = 0
 
     def send(self, arrive: Callable[..., None], *args: Any) -> None:
-        """Call `arrive` when what is sent now gets there: behind all that was sent before."""
+        """Call `arrive` when what is sent now gets there: behind all that was sent before.
+
+        What is sent in one moment travels together.
+        """
         links, sender, receiver = self._links, self._sender, self._receiver
         if self._held is not None or not links.is_open(sender, receiver):
             self._hold(arrive, args)
             return
-        due = trio.current_time() + links.delay_s(sender, receiver)
-        due = self._free_at = max(due, self._free_at)
-        self._timeline.call_at(due, self._arrive, arrive, args)
+        now = trio.current_time()
+        if now != self._sent_at:
+            self._sent_at = now
+            self._free_at = max(now + links.delay_s(sender, receiver), self._free_at)
+        self._timeline.call_at(self._free_at, self._arrive, arrive, args)
 
     def _arrive(self, arrive: Callable[..., None], args: tuple[Any, ...]) -> None:
         if self._held is None and self._links.is_open(self._sender, self._receiver):

@@ -1,8 +1,14 @@
 """The model stack and the world: what lies between nodes, and what befalls them."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
+from meshnode.errors import StreamBroken
+from meshnode.services import ask
+from protocols.framing import encode_frame
+from protocols.ids import STATUS_PROTOCOL
+from protocols.status import StatusRequest
 from simulations.links import Links
 from simulations.model_gossip import DEGREE_HIGH, DEGREE_LOW
 from simulations.regions import REGIONS, RTT_MS, WITHIN_RTT_MS, WorldMap
@@ -94,6 +100,32 @@ async def test_a_frozen_node_says_nothing_and_goes_on_later(autojump_clock: Mock
         world.freeze(bob)
         await world.kill(bob)
         assert not bob.is_running
+
+
+async def test_of_streams_that_are_over_nothing_is_kept(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.nodes("alice", "bob") as (alice, bob):
+        await trio.sleep(10)
+        assert alice.mesh is not None
+        for _ in range(10):
+            await ask.status(alice.mesh, bob.peer_id)
+            await trio.sleep(5)
+        for node, other in ((alice, bob), (bob, alice)):
+            streams = world.network.nodes[node.peer_id].connections[other.peer_id].streams
+            assert 0 < len(streams) < 5
+            assert all(stream.is_over for stream in streams)
+
+
+async def test_who_does_not_close_is_not_waited_for(autojump_clock: MockClock) -> None:
+    async with open_world() as world, world.nodes("alice", "bob") as (alice, bob):
+        await trio.sleep(10)
+        assert alice.mesh is not None
+        stream = await alice.mesh.open_stream(bob.peer_id, STATUS_PROTOCOL)
+        await stream.write(encode_frame(StatusRequest(("time",)).to_bytes()))
+        assert await stream.read(100)
+        await stream.write(b"more, which nobody reads")
+        await trio.sleep(3)
+        with pytest.raises(StreamBroken):
+            await stream.write(b"and more")
 
 
 async def test_nodes_by_name_have_keys_from_the_seed(autojump_clock: MockClock) -> None:
