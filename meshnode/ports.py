@@ -127,6 +127,9 @@ class PeerDisconnected:
 
 ConnectionEvent: TypeAlias = PeerConnected | PeerDisconnected
 
+# Told what came of a ping: the round-trip time in seconds, None where the peer did not answer.
+Answered: TypeAlias = Callable[[float | None], None]
+
 
 class Mesh(Protocol):
     """Our host in the peer-to-peer network."""
@@ -186,8 +189,11 @@ class Mesh(Protocol):
         """
         ...
 
-    async def ping(self, peer_id: str) -> float:
-        """The round-trip time in seconds; raises PeerUnreachable, after PING_TIMEOUT_S at most."""
+    def ping(self, peer_id: str, answered: Answered) -> None:
+        """Ask a peer for a sign of life; never blocks.
+
+        `answered` is called later, once: after PING_TIMEOUT_S at most, unless the mesh is closed.
+        """
         ...
 
     async def next_connection_event(self) -> ConnectionEvent:

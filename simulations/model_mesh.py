@@ -17,6 +17,7 @@ from meshnode.core.facts import PeerMisbehaved
 from meshnode.errors import DialRefused, PeerUnreachable, StreamBroken
 from meshnode.ports import (
     PING_TIMEOUT_S,
+    Answered,
     ConnectedPeer,
     ConnectionEvent,
     Judge,
@@ -77,7 +78,7 @@ class ModelMesh:
         self._gossip = ModelGossip(self, network, key, judge)
         self._handlers: dict[str, StreamHandler] = {}
         self._addr = network.addr_of(self._peer_id)
-        self._listens = False
+        self._listens = self._is_closed = False
         self._process = running_node.get("")
         self.connections: dict[str, Connection] = {}
         self._peer_ids: tuple[str, ...] | None = ()  # of these; None where they changed
@@ -169,26 +170,11 @@ class ModelMesh:
         connection.wire.send(other._begin, partner, protocol, handler, theirs)
         return ours
 
-    async def ping(self, peer_id: str) -> float:
+    def ping(self, peer_id: str, answered: Answered) -> None:
         """See `Mesh.ping`."""
-        connection = self.connections.get(peer_id)
-        if connection is None:
-            raise PeerUnreachable(f"not connected to {peer_id}")
-        began_at = trio.current_time()
-        await trio.sleep(self._round_trips_s(peer_id, 1))
-        # In virtual time most of what is done is pings: a deadline is set only where one is needed.
-        if peer_id in self._network.frozen or not self._reaches(peer_id):
-            with trio.move_on_at(began_at + PING_TIMEOUT_S) as patience:
-                if peer_id in self._network.frozen:
-                    await trio.sleep_forever()
-                await self._wait_reached(peer_id)
-            if patience.cancelled_caught:
-                raise PeerUnreachable(f"{peer_id} does not answer a ping")
-        if not connection.is_open or connection.partner is None or not connection.partner.is_open:
-            raise PeerUnreachable(f"{peer_id} has closed the connection")
-        rtt_s = trio.current_time() - began_at
-        connection.rtt_ms = round(1000 * rtt_s)
-        return rtt_s
+        connection, now = self.connections.get(peer_id), trio.current_time()
+        due = now + self._round_trips_s(peer_id, 1)
+        self._network.timeline.call_at(due, self._pinged, peer_id, connection, now, answered)
 
     async def next_connection_event(self) -> ConnectionEvent:
         """See `Mesh.next_connection_event`."""
@@ -207,6 +193,7 @@ class ModelMesh:
 
     def close(self) -> None:
         """Leave the network."""
+        self._is_closed = True
         for peer in list(self.connections):
             self.drop(peer)
         self._listens = False
@@ -214,6 +201,41 @@ class ModelMesh:
             del self._network.nodes[self._peer_id]
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _pinged(
+        self, peer: str, connection: Connection | None, began_at: float, answered: Answered
+    ) -> None:
+        if self._is_closed:
+            return
+        # In virtual time most of what is done is pings: a task is begun only where one has to wait.
+        if peer in self._network.frozen or not self._reaches(peer):
+            self._network.nursery.start_soon(
+                self._wait_pinged, peer, connection, began_at, answered
+            )
+        else:
+            answered(self._rtt_s(connection, began_at))
+
+    async def _wait_pinged(
+        self, peer: str, connection: Connection | None, began_at: float, answered: Answered
+    ) -> None:
+        running_node.set(self._process)
+        with trio.move_on_at(began_at + PING_TIMEOUT_S) as patience:
+            if peer in self._network.frozen:
+                await trio.sleep_forever()
+            await self._wait_reached(peer)
+        if not self._is_closed:
+            answered(None if patience.cancelled_caught else self._rtt_s(connection, began_at))
+
+    @staticmethod
+    def _rtt_s(connection: Connection | None, began_at: float) -> float | None:
+        """How long a ping took that comes back now, if both ends are open still."""
+        if connection is None or not connection.is_open:
+            return None
+        if connection.partner is None or not connection.partner.is_open:
+            return None
+        rtt_s = trio.current_time() - began_at
+        connection.rtt_ms = round(1000 * rtt_s)
+        return rtt_s
 
     def _places(self) -> tuple[str, ...]:
         return (self._addr,) if self._listens else ()

@@ -22,14 +22,10 @@ from meshnode.ports import (
 from meshnode.services.catchup import CatchUp
 from meshnode.services.dialling import Dialler
 from meshnode.services.discovery import Discovery
+from meshnode.services.pings import Pings
 from meshnode.services.presence import Presence
 from meshnode.services.topology import Topology
 
-# By a service, for every kind of mesh: the library's health monitor pings one peer after the other,
-# and a frozen one holds up all checks.
-PING_EVERY_S = 10.0
-# One may be lost to a pause of our own process, in which every deadline passes at once.
-PINGS_MISSED_MAX = 2
 PEERS_MIN = 3
 PEERS_AIM = 6
 PEERS_MAX = 50
@@ -89,7 +85,8 @@ class Connections:
             peers_min=peers_min,
             peers_aim=self._peers_aim,
         )
-        self._pinged: dict[str, trio.CancelScope] = {}
+        self._pings = Pings(mesh, presence.pinged, self._give_up)
+        self._work: trio.Nursery | None = None
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
         self._crowded = trio.Event()
         self._trimmed: set[str] = set()  # whose connections we are ending, of our own accord
@@ -138,28 +135,29 @@ class Connections:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping, follow and trim, for ever."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._follow, nursery)
-            nursery.start_soon(self._trim)
-            for addr in self._seeds:
-                nursery.start_soon(self._keep_seed, addr)
-            await nursery.start(self._discovery.run)
-            task_status.started()
+        try:
+            async with trio.open_nursery() as self._work:
+                self._work.start_soon(self._follow)
+                self._work.start_soon(self._trim)
+                for addr in self._seeds:
+                    self._work.start_soon(self._keep_seed, addr)
+                await self._work.start(self._discovery.run)
+                task_status.started()
+        finally:
+            self._pings.end_all()
 
     def look(self) -> None:
-        """To be called once a second: dial one node more, if there are too few."""
+        """To be called at every beat: ping, and dial one node more if there are too few."""
+        self._pings.look()
         self._discovery.look()
 
     # --- who comes and goes -----------------------------------------------------------------
 
-    async def _follow(self, nursery: trio.Nursery) -> None:
+    async def _follow(self) -> None:
         while True:
             match await self._mesh.next_connection_event():
                 case PeerConnected(peer_id=peer):
                     self._came(peer)
-                    if peer not in self._pinged:
-                        self._pinged[peer] = trio.CancelScope()
-                        nursery.start_soon(self._ping, peer, self._pinged[peer])
                 case PeerDisconnected(peer_id=peer, displaced=displaced):
                     self._gone(peer, wanted=displaced or peer in self._trimmed)
 
@@ -171,13 +169,13 @@ class Connections:
         self._links.of(peer).opened(self._wall_clock.now_ns())
         self._observer.observe(PeerJoined(peer))
         self._catch_up.offer(peer)
+        self._pings.begin(peer)
 
     def _gone(self, peer: str, *, wanted: bool) -> None:
         now = trio.current_time()
         lasted_s = now - self._since.pop(peer, now)
         self._trimmed.discard(peer)
-        if scope := self._pinged.pop(peer, None):
-            scope.cancel()
+        self._pings.end(peer)
         if (went := self._went.pop(peer, None)) is not None:
             went.set()
         self._links.of(peer).closed(self._wall_clock.now_ns())
@@ -224,22 +222,12 @@ class Connections:
     def _is_connected(self, peer: str) -> bool:
         return peer in self._mesh.peer_ids()
 
-    # --- pings ------------------------------------------------------------------------------
+    # --- who does not answer ----------------------------------------------------------------
 
-    async def _ping(self, peer: str, scope: trio.CancelScope) -> None:
-        with scope:
-            missed = 0
-            while missed < PINGS_MISSED_MAX:
-                try:
-                    await self._mesh.ping(peer)
-                except PeerUnreachable:
-                    missed += 1
-                else:
-                    missed = 0
-                    self._presence.pinged(peer)
-                    await trio.sleep(PING_EVERY_S)
-            # A peer is a connection that answers, not one that is open.
-            await self._mesh.disconnect(peer)
+    def _give_up(self, peer: str) -> None:
+        """A peer is a connection that answers, not one that is open."""
+        if self._work is not None:
+            self._work.start_soon(self._mesh.disconnect, peer)
 
     # --- too many ---------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ RATELIMIT = "meshnode/core/ratelimit.py"
 ANSWER = "meshnode/services/answer.py"
 ASK = "meshnode/services/ask.py"
 CATCHUP = "meshnode/services/catchup.py"
-CONNECTIONS = "meshnode/services/connections.py"
 FEED = "meshnode/services/feed.py"
 WATCH = "meshnode/services/watch.py"
 
@@ -251,8 +250,8 @@ BELIEFS = (
     ),
     Mutation(
         "a frozen peer is noticed",
-        CONNECTIONS,
-        "            await self._mesh.disconnect(peer)\n",
+        "meshnode/services/pings.py",
+        "            self._silent(peer)\n",
         "",
         (
             "tests/services/test_connections.py"

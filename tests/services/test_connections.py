@@ -16,12 +16,8 @@ from meshnode.core.link_table import LINKS_MAX
 from meshnode.core.links import LinkState
 from meshnode.ports import PING_TIMEOUT_S
 from meshnode.services.beat import Beat
-from meshnode.services.connections import (
-    PEERS_MIN,
-    PING_EVERY_S,
-    PINGS_MISSED_MAX,
-    Connections,
-)
+from meshnode.services.connections import PEERS_MIN, Connections
+from meshnode.services.pings import PING_EVERY_S, PINGS_MISSED_MAX
 from protocols.ids import key_from_peer_id
 from simulations.clock import START_NS
 from simulations.model_mesh import ModelMesh, open_model_mesh

@@ -21,6 +21,7 @@ from tests.adapters.libp2p.world import Facts, accept, seed_of
 # The whole suite, collected here again, with the fixture below in the place of its own.
 from tests.contract.test_mesh_contract import *  # noqa: F403
 from tests.contract.test_mesh_contract import DEADLINE_S, ECHO, echo, heard
+from tests.pinging import ping
 
 DELAY_S = 0.02
 
@@ -56,7 +57,7 @@ async def world() -> AsyncIterator[VirtualWorld]:
 async def test_a_ping_takes_two_delays(world: VirtualWorld) -> None:
     async with world.node("alice") as alice, world.node("bob") as bob:
         await alice.connect(bob.addrs()[0])
-        assert await alice.ping(bob.peer_id) == pytest.approx(2 * DELAY_S, abs=0.002)
+        assert await ping(alice, bob.peer_id) == pytest.approx(2 * DELAY_S, abs=0.002)
 
 
 async def test_a_dial_over_a_closed_link_is_not_answered(world: VirtualWorld) -> None:

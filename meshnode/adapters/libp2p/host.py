@@ -42,6 +42,7 @@ from meshnode.core.verdicts import Verdict
 from meshnode.errors import ConfigError, DialRefused, PeerUnreachable
 from meshnode.ports import (
     PING_TIMEOUT_S,
+    Answered,
     ConnectedPeer,
     ConnectionEvent,
     Gossip,
@@ -58,11 +59,18 @@ from protocols.limits import ADDRS_MAX
 class LibP2PMesh:
     """The port's Mesh over a running host; made by `open_mesh` and `open_client`."""
 
-    def __init__(self, host: MeshHost, settings: MeshSettings, gossip: Gossip | None) -> None:
+    def __init__(
+        self,
+        host: MeshHost,
+        settings: MeshSettings,
+        gossip: Gossip | None,
+        pinging: trio.Nursery,
+    ) -> None:
         self._host = host
         self._swarm = host.get_network()
         self._settings = settings
         self._gossip = gossip
+        self._pinging = pinging
         self._conduct = host.conduct
         self._served = StreamCap()
         self._rtt_ms: dict[Any, int] = {}
@@ -185,23 +193,24 @@ class LibP2PMesh:
             raise PeerUnreachable(f"{peer_id} cannot be asked for {protocol}: {error}") from error
         return MeshStream(raw)
 
-    async def ping(self, peer_id: str) -> float:
-        """The round-trip time in seconds. Raises PeerUnreachable."""
-        target = ID.from_string(peer_id)
-        open_ones = [conn for conn in self._swarm.get_connections(target) if not conn.is_closed]
-        if not open_ones:
-            raise PeerUnreachable(f"not connected to {peer_id}")
-        asked_at = trio.current_time()
-        try:
-            with trio.fail_after(PING_TIMEOUT_S):
-                await open_ones[0].muxed_conn.ping()
-        except trio.TooSlowError:
-            raise PeerUnreachable(f"{peer_id} does not answer a ping") from None
-        except BaseLibp2pError as error:
-            raise PeerUnreachable(f"{peer_id} broke a ping off") from error
-        rtt_s = trio.current_time() - asked_at
-        self._rtt_ms[target] = round(rtt_s * 1000)
-        return rtt_s
+    def ping(self, peer_id: str, answered: Answered) -> None:
+        """Ask a peer for a sign of life; `answered` is called later."""
+        self._pinging.start_soon(self._ping, ID.from_string(peer_id), answered)
+
+    async def _ping(self, peer: Any, answered: Answered) -> None:
+        open_ones = [conn for conn in self._swarm.get_connections(peer) if not conn.is_closed]
+        rtt_s: float | None = None
+        if open_ones:
+            asked_at = trio.current_time()
+            try:
+                with trio.fail_after(PING_TIMEOUT_S):
+                    await open_ones[0].muxed_conn.ping()
+            except (trio.TooSlowError, BaseLibp2pError):
+                pass  # it does not answer, or broke the connection off
+            else:
+                rtt_s = trio.current_time() - asked_at
+                self._rtt_ms[peer] = round(rtt_s * 1000)
+        answered(rtt_s)
 
     async def next_connection_event(self) -> ConnectionEvent:
         """Wait for a peer to come or go."""
@@ -287,7 +296,8 @@ async def _run(
                 for topic in intake.topics:
                     await pubsub.subscribe(topic)
                 gossip = MeshGossip(pubsub, intake, settings.network)
-            task_status.started(LibP2PMesh(host, settings, gossip))
+            pinging = await services.enter_async_context(trio.open_nursery())
+            task_status.started(LibP2PMesh(host, settings, gossip, pinging))
             await stop.wait()
             lifetime.deadline = trio.current_time() + CLOSE_S
             if pubsub is not None:
@@ -296,6 +306,7 @@ async def _run(
             # Before the services: they must not meet connections that they no longer serve.
             await host.get_network().close_connections()
             await host.close()
+            pinging.cancel_scope.cancel()
 
 
 def _was_refused(error: BaseException | None) -> bool:

@@ -30,6 +30,7 @@ from tests.hostile.hostile_peer import (
     muxed,
     secured,
 )
+from tests.pinging import ping
 
 LIFETIME_CONNECTIONS = 300
 PEERS_MAX = 50
@@ -39,7 +40,7 @@ async def ask(alice: Mesh) -> None:
     """Join as a stranger, and be answered."""
     async with open_client(Facts()) as client:
         await client.connect(alice.addrs()[0])
-        await client.ping(alice.peer_id)
+        assert await ping(client, alice.peer_id) is not None
 
 
 async def is_let_in(alice: Mesh, name: str) -> bool:
