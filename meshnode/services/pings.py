@@ -1,6 +1,6 @@
 """Pings: whoever is connected is asked for a sign of life; who gives none is given up."""
 
-import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +19,9 @@ PINGS_MISSED_MAX = 2
 
 @dataclass(slots=True)
 class _Pinged:
-    """A connected peer: when its next ping is due, and how many it has left unanswered in a row."""
+    """A connected peer, and how many pings it has left unanswered in a row."""
 
-    due_at: float = math.inf
+    peer: str
     missed: int = 0
 
 
@@ -38,12 +38,15 @@ class Pings:
         self._answered = answered
         self._silent = silent
         self._peers: dict[str, _Pinged] = {}
+        # Who answered, and when the next ping is due; that is so long after each answer, so they
+        # stand in order.
+        self._due: deque[tuple[float, _Pinged]] = deque()
 
     def begin(self, peer: str) -> None:
         """A peer connected."""
         if peer not in self._peers:
-            self._peers[peer] = _Pinged()
-            self._ping(peer, self._peers[peer])
+            self._peers[peer] = _Pinged(peer)
+            self._ping(self._peers[peer])
 
     def end(self, peer: str) -> None:
         """Its connection ended; what becomes of a ping under way does not matter any more."""
@@ -56,24 +59,28 @@ class Pings:
     def look(self) -> None:
         """To be called at every beat: ping whose ping is due before the next."""
         until = trio.current_time() + BEAT_S
-        for peer, pinged in self._peers.items():
-            if pinged.due_at < until:
-                self._ping(peer, pinged)
+        while self._due and self._due[0][0] < until:
+            _, pinged = self._due.popleft()
+            if self._is_of_now(pinged):
+                self._ping(pinged)
 
-    def _ping(self, peer: str, pinged: _Pinged) -> None:
-        pinged.due_at = math.inf  # not before this one is answered
-        self._mesh.ping(peer, partial(self._came_of_it, peer, pinged))
+    def _is_of_now(self, pinged: _Pinged) -> bool:
+        return self._peers.get(pinged.peer) is pinged
 
-    def _came_of_it(self, peer: str, pinged: _Pinged, rtt_s: float | None) -> None:
-        if self._peers.get(peer) is not pinged:
+    def _ping(self, pinged: _Pinged) -> None:
+        self._mesh.ping(pinged.peer, partial(self._came_of_it, pinged))
+
+    def _came_of_it(self, pinged: _Pinged, rtt_s: float | None) -> None:
+        if not self._is_of_now(pinged):
             return
         if rtt_s is not None:
-            pinged.missed, pinged.due_at = 0, trio.current_time() + PING_EVERY_S
-            self._answered(peer)
+            pinged.missed = 0
+            self._due.append((trio.current_time() + PING_EVERY_S, pinged))
+            self._answered(pinged.peer)
             return
         pinged.missed += 1
         if pinged.missed < PINGS_MISSED_MAX:
-            self._ping(peer, pinged)
+            self._ping(pinged)
         else:
-            del self._peers[peer]
-            self._silent(peer)
+            del self._peers[pinged.peer]
+            self._silent(pinged.peer)

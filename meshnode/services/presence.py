@@ -76,15 +76,15 @@ class Presence:
             self._in_touch(now)
         facts = self.providers.heard(author, payload, issued_ns, now, now_ns)
         if facts:  # of most messages nothing follows
-            self._tell(facts)
+            self._tell(facts, now, now_ns)
 
     def connection_lost(self, peer_id: str) -> None:
         """The last connection to a peer broke, and we did not close it to have fewer."""
-        self._tell(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
+        self._tell_now(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
 
     def dial_refused(self, peer_id: str) -> None:
         """A fresh dial of a peer after its connection broke was refused, not just unanswered."""
-        self._tell(self.providers.doubts.dial_refused(peer_id, trio.current_time()))
+        self._tell_now(self.providers.doubts.dial_refused(peer_id, trio.current_time()))
 
     def pinged(self, peer_id: str) -> None:
         """A peer answered a ping. Only a node's answer shows that we are not cut off."""
@@ -98,7 +98,7 @@ class Presence:
         self.providers.doubts.rearm(now)
         self.isolation.paused(now, REARMED_INTERVALS * INTERVAL_S)
         self._back_in_touch.set()
-        self._tell([ProcessPaused(late_s)])
+        self._tell_now([ProcessPaused(late_s)])
 
     def sweep(self) -> None:
         """Let time count: silence, and the length of an outage."""
@@ -110,7 +110,7 @@ class Presence:
             now, now_ns, isolated=self.isolation.is_isolated, refused=self._skewed(now_ns)
         )
         self.providers.expire(now)
-        self._tell(facts)
+        self._tell(facts, now, now_ns)
 
     # --- suspects ---------------------------------------------------------------------------
 
@@ -123,13 +123,13 @@ class Presence:
         now = trio.current_time()
         if verdict is Verdict.SKEWED:
             seen_at = now - (self._wall_clock.now_ns() - seen_ns) / 1e9
-            self._tell(self.providers.doubts.refused_elsewhere(about, seen_at, seen_ns, now))
+            self._tell_now(self.providers.doubts.refused_elsewhere(about, seen_at, seen_ns, now))
         else:
-            self._tell(self.providers.doubts.asked(peer_id, about, verdict, seen_ns, now))
+            self._tell_now(self.providers.doubts.asked(peer_id, about, verdict, seen_ns, now))
 
     def nobody_to_ask(self, about: str) -> None:
         """No peer is connected that could be asked about a suspect."""
-        self._tell(self.providers.doubts.nobody_to_ask(about, trio.current_time()))
+        self._tell_now(self.providers.doubts.nobody_to_ask(about, trio.current_time()))
 
     async def wait_suspected(self) -> None:
         """Wait until somebody becomes suspect."""
@@ -151,11 +151,13 @@ class Presence:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _tell(self, facts: Sequence[Fact]) -> None:
+    def _tell_now(self, facts: Sequence[Fact]) -> None:
+        self._tell(facts, trio.current_time(), self._wall_clock.now_ns())
+
+    def _tell(self, facts: Sequence[Fact], now: float, now_ns: int) -> None:
         is_there = self.providers.any_active
         if is_there and self.outage.since is None and not facts:
             return  # as nearly always: nothing that time could change either
-        now, now_ns = trio.current_time(), self._wall_clock.now_ns()
         changes = self.outage.update(
             provider_active=is_there,
             last_sign_at=self.providers.last_sign_at(),
@@ -179,7 +181,7 @@ class Presence:
         lasted_s = self.isolation.answered(now)
         if lasted_s is not None:
             self.providers.doubts.rearm(now)
-            self._tell([IsolationEnded(lasted_s)])
+            self._tell_now([IsolationEnded(lasted_s)])
 
     def _cause(self, now: float) -> OutageCause:
         since, split = self.outage.since, False

@@ -251,7 +251,7 @@ BELIEFS = (
     Mutation(
         "a frozen peer is noticed",
         "meshnode/services/pings.py",
-        "            self._silent(peer)\n",
+        "            self._silent(pinged.peer)\n",
         "",
         (
             "tests/services/test_connections.py"
