@@ -57,6 +57,11 @@ class _Entry:
     delay_s: float = 0.0
     stable: bool = False
 
+    @property
+    def is_vouched(self) -> bool:
+        """Whether the node said it itself, or it worked."""
+        return self.origin is Origin.AUTHOR or self.last_success_ns is not None
+
 
 class AddressBook:
     """The addresses of other nodes. Times: seconds of the node's clock, Unix ns.
@@ -107,12 +112,14 @@ class AddressBook:
             address = Address(peer, place)
             entry = self._find(address)
             if entry is not None:
-                entry.origin = max(entry.origin, origin)
+                if origin > entry.origin:
+                    entry.origin = origin
+                    self._note(address, entry)
             elif self._make_room_of(peer, origin, keep=places):
                 self._put(address, _Entry(origin))
 
     def restore(self, known: Iterable[KnownAddr]) -> None:
-        """Take up what an earlier run knew; it is judged anew, for we may listen elsewhere."""
+        """Take up what an earlier run kept; it is judged anew, for we may listen elsewhere."""
         taken: list[tuple[Address, KnownAddr]] = []
         of_peer: Counter[str] = Counter()
         for addr in sorted(known, key=lambda one: (one.last_success_ns or 0, one), reverse=True):
@@ -120,11 +127,11 @@ class AddressBook:
             judged = self._rules.judge(peer, addr.addr)
             of_peer[peer] += 1
             if isinstance(judged, Refusal) or of_peer[peer] > PEER_ADDRS_MAX:
-                self._note(Address(peer, addr.addr))  # the disk is to forget it as well
+                self._changed[Address(peer, addr.addr)] = None  # the disk is to forget it as well
             else:
                 taken.append((Address(peer, judged), addr))
         for address, addr in reversed(taken):  # what worked last stands last
-            self._put(address, _Entry(Origin.HEARSAY, addr.last_success_ns, addr.failures))
+            self._put(address, _Entry(Origin.AUTHOR, addr.last_success_ns, addr.failures))
 
     # --- what comes of it -------------------------------------------------------------------
 
@@ -147,7 +154,7 @@ class AddressBook:
         if alone:
             return
         entry.failures += 1
-        self._note(address)
+        self._note(address, entry)
         proven = entry.last_success_ns is not None
         if entry.failures >= (PROVEN_FAILURES_MAX if proven else UNPROVEN_FAILURES_MAX):
             self._take_out(address)
@@ -174,9 +181,7 @@ class AddressBook:
     def is_vouched(self, address: Address) -> bool:
         """Whether a node said itself that it is reached there, or was: else it proves nothing."""
         entry = self._find(address)
-        return entry is not None and (
-            entry.origin is Origin.AUTHOR or entry.last_success_ns is not None
-        )
+        return entry is not None and entry.is_vouched
 
     def choose(
         self,
@@ -212,14 +217,17 @@ class AddressBook:
     # --- what is kept -----------------------------------------------------------------------
 
     def take_changes(self) -> tuple[list[KnownAddr], list[tuple[bytes, str]]]:
-        """What changed since the last call: addresses to keep, and such as are gone."""
+        """What changed since the last call: addresses to keep, and such as are gone.
+
+        Hearsay is not kept: a restart would make it as good as a node's own word.
+        """
         kept, gone = [], []
         for address in self._changed:
             author = key_from_peer_id(address.peer_id)
             entry = self._find(address)
             if entry is None:
                 gone.append((author, address.place))
-            else:
+            elif entry.is_vouched:
                 kept.append(KnownAddr(author, address.place, entry.last_success_ns, entry.failures))
         self._changed.clear()
         return kept, gone
@@ -234,7 +242,9 @@ class AddressBook:
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _note(self, address: Address) -> None:
+    def _note(self, address: Address, entry: _Entry) -> None:
+        if not entry.is_vouched:
+            return
         self._changed[address] = None
         if len(self._changed) > CHANGES_MAX:
             del self._changed[next(iter(self._changed))]
@@ -247,7 +257,7 @@ class AddressBook:
         entries = self._proven if proven else self._unproven
         entries[address] = entry
         self._by_peer.setdefault(address.peer_id, {})[address.place] = None
-        self._note(address)
+        self._note(address, entry)
         if len(entries) > (PROVEN_MAX if proven else UNPROVEN_MAX):
             self._take_out(next(iter(entries)))
             self.dropped += 1
@@ -259,7 +269,7 @@ class AddressBook:
             del places[address.place]
             if not places:
                 del self._by_peer[address.peer_id]
-            self._note(address)
+            self._note(address, entry)
         return entry
 
     def _make_room_of(self, peer: str, origin: Origin, keep: Sequence[str]) -> bool:

@@ -266,6 +266,30 @@ def test_changes_are_told_once(book: AddressBook, rng: random.Random) -> None:
     assert (kept, sorted(gone)) == ([], [(alice, "/memory/1"), (alice, "/memory/2")])
 
 
+def test_hearsay_is_kept_once_the_node_says_it_or_it_worked(
+    book: AddressBook, rng: random.Random
+) -> None:
+    alice = key_of(ALICE)
+    book.told(id_of(ALICE), places(1, 2, 3), Origin.HEARSAY)
+    book.failed(at(1), 0, rng, alone=False)
+    assert book.take_changes() == ([], [])
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    book.worked(at(2), now_ns=7)
+    assert book.take_changes()[0] == [
+        KnownAddr(alice, "/memory/1", None, 1),
+        KnownAddr(alice, "/memory/2", 7, 0),
+    ]
+    book.forget(id_of(ALICE))
+    assert sorted(book.take_changes()[1]) == [(alice, "/memory/1"), (alice, "/memory/2")]
+
+
+def test_what_was_kept_is_as_good_as_before(book: AddressBook) -> None:
+    book.restore([KnownAddr(key_of(ALICE), "/memory/1", None, 0)])
+    book.told(id_of(CAROL), places(2), Origin.HEARSAY)
+    assert book.is_vouched(at(1))
+    assert not book.is_vouched(Address(id_of(CAROL), "/memory/2"))
+
+
 def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook, rng: random.Random) -> None:
     alice, carol = key_of(ALICE), key_of(CAROL)
     book.restore(

@@ -142,6 +142,20 @@ BOOK = (
         (f"{_BOOK}::test_what_worked_is_dialled_first_and_what_held_before_what_did_not",),
     ),
     Mutation(
+        "hearsay does not outlive a restart",
+        ADDRESS_BOOK,
+        "        if not entry.is_vouched:\n            return\n",
+        "",
+        (f"{_BOOK}::test_hearsay_is_kept_once_the_node_says_it_or_it_worked",),
+    ),
+    Mutation(
+        "a node's own word is as good after a restart",
+        ADDRESS_BOOK,
+        "_Entry(Origin.AUTHOR, addr.last_success_ns",
+        "_Entry(Origin.HEARSAY, addr.last_success_ns",
+        (f"{_BOOK}::test_what_was_kept_is_as_good_as_before",),
+    ),
+    Mutation(
         "who was kept is judged anew",
         ADDRESS_BOOK,
         "if isinstance(judged, Refusal) or of_peer[peer] > PEER_ADDRS_MAX:",
