@@ -6,7 +6,6 @@ How long a silence is suspicious stands in `suspicion`; what a finding makes of 
 
 import math
 from collections.abc import Callable, Mapping
-from itertools import islice
 from types import MappingProxyType
 
 from meshnode.core.facts import Fact
@@ -90,11 +89,14 @@ class Doubts:
         return self._testify(about, now, lambda suspicion: suspicion.note_nobody())
 
     def suspects(self) -> list[ProviderRecord]:
-        """About whom others should be asked, at most SUSPECTS_MAX; nobody while isolated."""
+        """About whom others should be asked, at most SUSPECTS_MAX; nobody while isolated.
+
+        First those whose connection broke: a stranger has fewer connections than names.
+        """
         if self._is_isolated:
             return []
-        asked_about = (r for r in self._table if r.state in ASKED_ABOUT or r.is_hearsay)
-        return list(islice(asked_about, SUSPECTS_MAX))
+        asked_about = [r for r in self._table if r.state in ASKED_ABOUT or r.is_hearsay]
+        return sorted(asked_about, key=lambda r: not r.is_broken_off)[:SUSPECTS_MAX]
 
     # --- what time tells --------------------------------------------------------------------
 

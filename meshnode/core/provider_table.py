@@ -43,6 +43,11 @@ class ProviderRecord:
     suspicion: Suspicion | None = None
     flaps: Flaps = field(default_factory=Flaps)
 
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether it is suspect because a connection to it broke."""
+        return self.suspicion is not None and self.suspicion.broken
+
 
 class ProviderTable:
     """Records by key and by peer id, in two groups, each with the one heard last standing last.

@@ -26,9 +26,10 @@ PEERS_ASKED = 3
 ASK_AGAIN_S = (1.0, 1.5, 3.0, 5.0)
 # Of the requests that a peer answers; others of our services ask as well.
 REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
+# One of them is kept for whoever's connection breaks: names that fall silent are there for nothing.
+REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1
 # A stranger may name any address as its own and fall silent, under as many names as it likes.
 DIAL_EVERY_S = 1.0
-DIAL_WAIT_MAX_S = 5.0  # whose turn is further off is dialled in a later round
 # Our peers need a moment to notice what we have noticed.
 SETTLE_S = 0.5
 
@@ -58,6 +59,7 @@ class Inquiry:
         self._redial = redial
         self._dialled: set[str] = set()  # of those suspect, each once
         self._next_dial_at = 0.0
+        self._is_dialling = False
         self._asked_at: dict[str, deque[float]] = {}  # of those connected
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -75,7 +77,9 @@ class Inquiry:
         pause_s = 0.0
         while suspects := self._presence.suspects():
             self._dialled &= suspects.keys()
-            self._start_dials(suspects, dials)
+            if not self._is_dialling:
+                self._is_dialling = True
+                dials.start_soon(self._dial_in_turns, dials)
             await self._ask_round(suspects)
             pause_s = next(pauses_s, pause_s)
             with trio.move_on_after(pause_s):
@@ -84,21 +88,21 @@ class Inquiry:
                 await trio.sleep(SETTLE_S)
         self._dialled.clear()
 
-    def _start_dials(self, suspects: Mapping[str, int], dials: trio.Nursery) -> None:
-        connected, now = set(self._connected()), trio.current_time()
-        for peer in suspects:
-            dial_at = max(now, self._next_dial_at)
-            if dial_at - now > DIAL_WAIT_MAX_S:
-                return
-            if peer not in self._dialled and peer not in connected:
-                self._dialled.add(peer)
-                self._next_dial_at = dial_at + DIAL_EVERY_S
-                dials.start_soon(self._dial, peer, dial_at)
+    async def _dial_in_turns(self, dials: trio.Nursery) -> None:
+        """One a second, the most urgent first: names that fall silent hold up nobody else."""
+        await trio.sleep_until(self._next_dial_at)
+        while (suspect := self._next_to_dial()) is not None:
+            self._dialled.add(suspect)
+            dials.start_soon(self._dial, suspect)
+            self._next_dial_at = trio.current_time() + DIAL_EVERY_S
+            await trio.sleep_until(self._next_dial_at)
+        self._is_dialling = False
 
-    async def _dial(self, suspect: str, dial_at: float) -> None:
-        await trio.sleep_until(dial_at)
-        if suspect not in self._presence.suspects():
-            return  # it was heard, or is lost, meanwhile
+    def _next_to_dial(self) -> str | None:
+        besides = self._dialled | set(self._connected())
+        return next((peer for peer in self._presence.suspects() if peer not in besides), None)
+
+    async def _dial(self, suspect: str) -> None:
         try:
             await self._redial(suspect)
         except DialRefused:
@@ -116,7 +120,7 @@ class Inquiry:
             for suspect in suspects:
                 if suspect in connected:
                     nursery.start_soon(self._ask_itself, suspect)
-            for peer in self._some_of(others):
+            for peer in self._some_of(others, self._requests_max()):
                 nursery.start_soon(self._ask_peer, peer, suspects)
         if not others:
             for suspect in suspects:
@@ -144,13 +148,16 @@ class Inquiry:
     def _connected(self) -> list[str]:
         return list(self._mesh.peer_ids())
 
-    def _some_of(self, peers: list[str]) -> list[str]:
+    def _requests_max(self) -> int:
+        return REQUESTS_MAX if self._presence.any_broken_off() else REQUESTS_ON_SILENCE_MAX
+
+    def _some_of(self, peers: list[str], requests_max: int) -> list[str]:
         """A few: first those that were not asked, or longest ago, so that all get their turn."""
         now = trio.current_time()
         chosen = [
             peer
             for peer in sorted(peers, key=lambda peer: (self._last_asked(peer), self._rng.random()))
-            if _has_budget(self._asked_at.get(peer), now)
+            if _lately(self._asked_at.get(peer), now) < requests_max
         ][:PEERS_ASKED]
         for peer in chosen:
             self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
@@ -161,7 +168,6 @@ class Inquiry:
         return asked_at[-1] if asked_at else -math.inf
 
 
-def _has_budget(asked_at: deque[float] | None, now: float) -> bool:
-    if asked_at is None or len(asked_at) < REQUESTS_MAX:
-        return True
-    return now - asked_at[0] >= REQUESTS_PER_PEER_WINDOW_S
+def _lately(asked_at: deque[float] | None, now: float) -> int:
+    """How many requests a peer counts still."""
+    return sum(now - at < REQUESTS_PER_PEER_WINDOW_S for at in asked_at or ())

@@ -118,6 +118,10 @@ class Presence:
         """About whom others should be asked: peer id → Unix ns of its last sign of life to us."""
         return {record.peer_id: record.last_seen_ns for record in self.providers.doubts.suspects()}
 
+    def any_broken_off(self) -> bool:
+        """Whether any of them is suspect because a connection to it broke."""
+        return any(record.is_broken_off for record in self.providers.doubts.suspects())
+
     def asked(self, peer_id: str, about: str, verdict: Verdict, seen_ns: int = 0) -> None:
         """A peer was asked about a suspect, which it saw last at `seen_ns` (Unix time)."""
         now = trio.current_time()

@@ -41,6 +41,7 @@ class Dialling(RuleBasedStateMachine):
         self.now = 0.0
         self.told: set[Address] = set()  # whatever anybody ever said that may be dialled
         self.worked: set[Address] = set()
+        self.vouched: set[Address] = set()  # they worked, or the peer said them itself
         self.failures: dict[Address, int] = {}
         self.ended_at: dict[Address, float] = {}
         self.disk: dict[tuple[bytes, str], KnownAddr] = {}
@@ -53,6 +54,7 @@ class Dialling(RuleBasedStateMachine):
             self.failures.pop(address, None)
             self.ended_at.pop(address, None)
             self.worked.discard(address)
+        self.vouched &= self.held()
 
     @rule(
         peer=PEER,
@@ -67,6 +69,7 @@ class Dialling(RuleBasedStateMachine):
         assert self.held() - before <= said
         if origin is Origin.AUTHOR:
             assert said <= self.held()
+            self.vouched |= said
         if origin is Origin.HEARSAY:
             assert before <= self.held()
         self.forget_the_gone()
@@ -84,6 +87,7 @@ class Dialling(RuleBasedStateMachine):
         if works:
             self.book.worked(address, round(self.now * 1e9) + 1)
             self.worked.add(address)
+            self.vouched.add(address)
             self.failures.pop(address, None)
             return
         self.book.failed(address, self.now, self.rng, alone=alone)
@@ -130,21 +134,22 @@ class Dialling(RuleBasedStateMachine):
         self.disk.update({(addr.author, addr.addr): addr for addr in kept})
         for place in gone:
             self.disk.pop(place, None)
-        assert {Address(peer_id(author), addr) for author, addr in self.disk} == self.held()
+        assert {Address(peer_id(author), addr) for author, addr in self.disk} == self.vouched
 
     @rule()
     def restart(self) -> None:
         self.keep()
-        before = self.held()
         self.book = AddressBook(self.dial_rules, [SEED])
         self.book.restore(self.disk.values())
         self.ended_at.clear()
-        assert self.held() == before
+        assert self.held() == self.vouched
+        self.forget_the_gone()
 
     @invariant()
     def only_what_may_be_dialled_is_held(self) -> None:
         assert self.held() <= self.told
         assert len(self.book) == len(self.held())
+        assert self.vouched == {address for address in self.held() if self.book.is_vouched(address)}
 
     @invariant()
     def three_a_peer_are_held(self) -> None:

@@ -23,6 +23,7 @@ _CONSUMERS = "tests/core/test_consumers.py"
 _SKEWED = "tests/core/test_skew.py"
 _PRESENCE = "tests/services/test_tracker.py"
 _INQUIRY = "tests/services/test_inquiry.py"
+_BREAKS_FIRST = f"{_INQUIRY}::test_whose_connection_breaks_is_dialled_before_names_that_fall_silent"
 
 SUSPECTS = (
     Mutation(
@@ -339,9 +340,23 @@ NODE = (
     Mutation(
         "a peer is asked no oftener than it answers",
         "meshnode/services/inquiry.py",
-        "            if _has_budget(self._asked_at.get(peer), now)\n",
+        "            if _lately(self._asked_at.get(peer), now) < requests_max\n",
         "",
         (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
+    ),
+    Mutation(
+        "a question is kept for whoever's connection breaks",
+        "meshnode/services/inquiry.py",
+        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1\n",
+        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX\n",
+        (_BREAKS_FIRST,),
+    ),
+    Mutation(
+        "whose connection breaks comes before those who fall silent",
+        DOUBTS,
+        "key=lambda r: not r.is_broken_off",
+        "key=lambda r: r.is_broken_off",
+        (_BREAKS_FIRST,),
     ),
     Mutation(
         "who is no node is not asked about others",

@@ -13,7 +13,12 @@ from meshnode.core.facts import ProviderLost
 from meshnode.errors import DialRefused, PeerUnreachable
 from meshnode.ports import Stream
 from meshnode.services.frames import Frames
-from meshnode.services.inquiry import PEERS_ASKED, REQUESTS_MAX, Inquiry
+from meshnode.services.inquiry import (
+    PEERS_ASKED,
+    REQUESTS_MAX,
+    REQUESTS_ON_SILENCE_MAX,
+    Inquiry,
+)
 from protocols.ids import STATUS_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX, REQUESTS_PER_PEER_WINDOW_S
 from protocols.messages import Role
@@ -83,7 +88,7 @@ async def peer(bob: Bench, key: SigningKey, state: str) -> AsyncIterator[Peer]:
 
 
 def a_peer(number: int) -> SigningKey:
-    return SigningKey(bytes([100 + number]) * 32)
+    return SigningKey((100 + number).to_bytes(32, "big"))
 
 
 async def test_nobody_is_asked_while_nobody_is_suspect(autojump_clock: MockClock) -> None:
@@ -128,6 +133,33 @@ async def test_many_that_fall_silent_are_dialled_one_a_second_and_each_once(
     at = sorted(dialled.values())
     assert len(at) > 20
     assert all(later - earlier > 0.999 for earlier, later in pairwise(at))
+
+
+async def test_whose_connection_breaks_is_dialled_before_names_that_fall_silent(
+    autojump_clock: MockClock,
+) -> None:
+    dialled: dict[str, float] = {}
+
+    async def note(peer: str) -> None:
+        dialled[peer] = trio.current_time()
+        raise DialRefused(peer)
+
+    async with open_bench() as bob, asking(bob, note), peer(bob, a_peer(1), "suspect") as dave:
+        for second in range(25):
+            for number in (2 + 3 * second, 3 + 3 * second, 4 + 3 * second):
+                bob.presence.heard(key_of(a_peer(number)), presence(), bob.clock.now_ns())
+            bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
+            bob.presence.sweep()
+            await trio.sleep(1)
+        assert len(dialled) > 3
+        assert len(dave.asked_at) >= REQUESTS_ON_SILENCE_MAX
+        assert id_of(ALICE) not in dialled
+        broke_at = trio.current_time()
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(2)
+        assert dialled[id_of(ALICE)] <= broke_at + 1.5
+        lost = [one.provider_id for one in bob.witness.facts if isinstance(one, ProviderLost)]
+        assert id_of(ALICE) in lost
 
 
 async def test_who_is_no_node_is_not_asked(autojump_clock: MockClock) -> None:
