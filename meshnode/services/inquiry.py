@@ -6,7 +6,8 @@ asked, so nobody can accuse.
 
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import trio
 
@@ -61,26 +62,27 @@ class Inquiry:
         self._next_dial_at = 0.0
         self._is_dialling = False
         self._asked_at: dict[str, deque[float]] = {}  # of those connected
+        self._asking: set[str] = set()  # who has not answered yet
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whenever somebody is suspect, for ever."""
         task_status.started()
-        async with trio.open_nursery() as dials:
+        async with trio.open_nursery() as work:
             while True:
                 if not self._presence.suspects():
                     await self._presence.wait_suspected()
                 await trio.sleep(SETTLE_S)
-                await self._ask_while_suspect(dials)
+                await self._ask_while_suspect(work)
 
-    async def _ask_while_suspect(self, dials: trio.Nursery) -> None:
+    async def _ask_while_suspect(self, work: trio.Nursery) -> None:
         pauses_s = iter(ASK_AGAIN_S)
         pause_s = 0.0
         while suspects := self._presence.suspects():
             self._dialled &= suspects.keys()
             if not self._is_dialling:
                 self._is_dialling = True
-                dials.start_soon(self._dial_in_turns, dials)
-            await self._ask_round(suspects)
+                work.start_soon(self._dial_in_turns, work)
+            self._ask_round(suspects, work)
             pause_s = next(pauses_s, pause_s)
             with trio.move_on_after(pause_s):
                 await self._presence.wait_suspected()
@@ -88,12 +90,12 @@ class Inquiry:
                 await trio.sleep(SETTLE_S)
         self._dialled.clear()
 
-    async def _dial_in_turns(self, dials: trio.Nursery) -> None:
+    async def _dial_in_turns(self, work: trio.Nursery) -> None:
         """One a second, the most urgent first: names that fall silent hold up nobody else."""
         await trio.sleep_until(self._next_dial_at)
         while (suspect := self._next_to_dial()) is not None:
             self._dialled.add(suspect)
-            dials.start_soon(self._dial, suspect)
+            work.start_soon(self._dial, suspect)
             self._next_dial_at = trio.current_time() + DIAL_EVERY_S
             await trio.sleep_until(self._next_dial_at)
         self._is_dialling = False
@@ -112,30 +114,32 @@ class Inquiry:
 
     # --- asking -----------------------------------------------------------------------------
 
-    async def _ask_round(self, suspects: Mapping[str, int]) -> None:
+    def _ask_round(self, suspects: Mapping[str, int], work: trio.Nursery) -> None:
+        """Nobody waits for the answers: who is asked may be frozen, or delay us on purpose."""
         connected = self._connected()
         self._asked_at = {p: times for p, times in self._asked_at.items() if p in connected}
         others = [p for p in connected if p not in suspects and self._is_node(p)]
-        async with trio.open_nursery() as nursery:
-            for suspect in suspects:
-                if suspect in connected:
-                    nursery.start_soon(self._ask_itself, suspect)
-            for peer in self._some_of(others, self._requests_max()):
-                nursery.start_soon(self._ask_peer, peer, suspects)
+        for suspect in suspects:
+            if suspect in connected and suspect not in self._asking:
+                work.start_soon(self._ask_itself, suspect)
+        for peer in self._some_of([p for p in others if p not in self._asking]):
+            work.start_soon(self._ask_peer, peer, suspects)
         if not others:
             for suspect in suspects:
                 self._presence.nobody_to_ask(suspect)
 
     async def _ask_itself(self, suspect: str) -> None:
         try:
-            await ask.status(self._mesh, suspect, ["time"])
+            with self._waiting_for(suspect):
+                await ask.status(self._mesh, suspect, ["time"])
         except _UNANSWERED:
             return  # silence only suspects
         self._presence.asked(suspect, suspect, Verdict.ALIVE)
 
     async def _ask_peer(self, peer: str, suspects: Mapping[str, int]) -> None:
         try:
-            status = await ask.status(self._mesh, peer, ["known_providers", "time"])
+            with self._waiting_for(peer):
+                status = await ask.status(self._mesh, peer, ["known_providers", "time"])
         except _UNANSWERED:
             return
         known: tuple[ProviderStatus, ...] = status["known_providers"] or ()
@@ -145,15 +149,22 @@ class Inquiry:
             seen_ns = ns_from_rfc3339(entry.last_seen) if entry and entry.last_seen else 0
             self._presence.asked(peer, suspect, verdict_of(entry, last_seen_ns), seen_ns)
 
+    @contextmanager
+    def _waiting_for(self, peer: str) -> Iterator[None]:
+        self._asking.add(peer)
+        try:
+            yield
+        finally:
+            self._asking.discard(peer)
+
     def _connected(self) -> list[str]:
         return list(self._mesh.peer_ids())
 
-    def _requests_max(self) -> int:
-        return REQUESTS_MAX if self._presence.any_broken_off() else REQUESTS_ON_SILENCE_MAX
-
-    def _some_of(self, peers: list[str], requests_max: int) -> list[str]:
+    def _some_of(self, peers: list[str]) -> list[str]:
         """A few: first those that were not asked, or longest ago, so that all get their turn."""
         now = trio.current_time()
+        urgent = self._presence.any_broken_off()
+        requests_max = REQUESTS_MAX if urgent else REQUESTS_ON_SILENCE_MAX
         chosen = [
             peer
             for peer in sorted(peers, key=lambda peer: (self._last_asked(peer), self._rng.random()))

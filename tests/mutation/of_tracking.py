@@ -345,6 +345,13 @@ NODE = (
         (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
     ),
     Mutation(
+        "who has not answered yet is not asked again",
+        "meshnode/services/inquiry.py",
+        "for p in others if p not in self._asking]",
+        "for p in others]",
+        (f"{_INQUIRY}::test_who_has_not_answered_yet_is_not_asked_again",),
+    ),
+    Mutation(
         "a question is kept for whoever's connection breaks",
         "meshnode/services/inquiry.py",
         "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1\n",

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
 import trio
@@ -60,9 +60,9 @@ async def asking(bob: Bench, redial: Redial = unanswered) -> AsyncIterator[None]
 
 
 class Peer:
-    """Says of alice what it is told to, and notes when it was asked."""
+    """Says of alice what it is told to, or nothing, and notes when it was asked."""
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str | None) -> None:
         self._state = state
         self.asked_at: list[float] = []
 
@@ -70,13 +70,16 @@ class Peer:
         frames = Frames(stream, REQUEST_BYTES_MAX)
         await frames.receive()
         self.asked_at.append(trio.current_time())
-        seen = ProviderStatus(id_of(ALICE), self._state, rfc3339(START_NS), 1, None)
+        if self._state is None:
+            await trio.sleep(60)
+        state = self._state or "active"
+        seen = ProviderStatus(id_of(ALICE), state, rfc3339(START_NS), 1, None)
         await frames.send(StatusReply({"known_providers": (seen,)}).to_bytes())
         await stream.close()
 
 
 @asynccontextmanager
-async def peer(bob: Bench, key: SigningKey, state: str) -> AsyncIterator[Peer]:
+async def peer(bob: Bench, key: SigningKey, state: str | None) -> AsyncIterator[Peer]:
     async with open_model_mesh(
         bob.network, key_seed=bytes(key), judge=None, observer=bob.witness
     ) as mesh:
@@ -168,6 +171,34 @@ async def test_who_is_no_node_is_not_asked(autojump_clock: MockClock) -> None:
         await trio.sleep(0.9)
         assert carol.asked_at == []
         assert len(bob.witness.of(ProviderLost)) == 1  # there is nobody to ask
+
+
+async def test_peers_that_keep_us_waiting_hold_up_nobody(autojump_clock: MockClock) -> None:
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        told = [None, "suspect", None, None, None, None]
+        peers = [
+            await stack.enter_async_context(peer(bob, a_peer(number), state))
+            for number, state in enumerate(told)
+        ]
+        dave = peers[1]
+        await stack.enter_async_context(asking(bob, refused))
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(1)
+        assert not dave.asked_at  # of those asked first nobody answers
+        await trio.sleep(1)
+        assert dave.asked_at
+        assert len(bob.witness.of(ProviderLost)) == 1
+        assert [len(peer.asked_at) for peer in peers] == [1] * 6
+
+
+async def test_who_has_not_answered_yet_is_not_asked_again(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, peer(bob, a_peer(1), None) as dave, asking(bob, refused):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(4.5)
+        assert len(dave.asked_at) == 1
+        await trio.sleep(4.5)
+        assert len(dave.asked_at) == 2
 
 
 async def test_three_peers_are_asked_each_within_what_it_answers(
