@@ -22,7 +22,7 @@ REARMED_INTERVALS = 2.0
 INTERVAL_S = 5.0
 # A short announced interval must not make a provider easier to accuse.
 INTERVAL_MAX_S = 10.0
-VERDICTS_MAX = 8  # of different peers about one suspect; later ones are not kept
+VERDICTS_MAX = 8  # of different peers about one suspect; who knows nothing makes room
 
 SuspicionCause: TypeAlias = Literal["silence", "connection"]
 
@@ -79,9 +79,14 @@ class Suspicion:
 
     def note(self, peer: str, verdict: Verdict, heard_at: float = -math.inf) -> None:
         """A peer's newest verdict, and when by its word the suspect last spoke."""
-        if peer in self.verdicts or len(self.verdicts) < VERDICTS_MAX:
-            self.verdicts[peer] = verdict
-            self.heard_at = max(self.heard_at, heard_at)
+        verdicts = self.verdicts
+        if peer not in verdicts and len(verdicts) >= VERDICTS_MAX:
+            unknowing = next((one for one, told in verdicts.items() if told in _UNKNOWING), None)
+            if unknowing is None or verdict in _UNKNOWING:
+                return
+            del verdicts[unknowing]
+        verdicts[peer] = verdict
+        self.heard_at = max(self.heard_at, heard_at)
 
     def note_refusal(self) -> None:
         """A dial was refused."""

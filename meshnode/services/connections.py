@@ -31,6 +31,9 @@ PEERS_AIM = 6
 PEERS_MAX = 50
 # The rest of the places is for newcomers: they learn here where others are, and move on.
 PLACES_FOR_FRIENDS = 0.6
+# Who doubts that we are there dials us, and goes if it has enough others. To doubt it for that
+# would mean to dial each other for ever.
+GLANCE_S = 1.0
 VISIT_S = 3.0  # long enough to ask us for prices and peers
 TRIM_EVERY_S = 1.0
 
@@ -182,7 +185,8 @@ class Connections:
         self._addresses.lost(peer, now, lasted_s, self._rng)
         self._topology.lost(peer)
         self._observer.observe(PeerLost(peer))
-        if not wanted:  # else it is there as before, only not with us
+        # Else it is there as before, only not with us.
+        if not wanted and lasted_s >= GLANCE_S:
             self._presence.connection_lost(peer)
         if not self._mesh.peer_ids():
             self._catch_up.missed()

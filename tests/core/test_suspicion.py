@@ -52,6 +52,16 @@ def test_verdicts_are_bounded() -> None:
     assert suspicion.verdicts["peer 1"] is Verdict.GONE
 
 
+def test_who_knows_nothing_makes_room_for_who_knows_more() -> None:
+    suspicion = Suspicion(0.0, broken=True, refused=True)
+    for number in range(VERDICTS_MAX + 1):
+        suspicion.note(f"peer {number}", Verdict.UNKNOWN)
+    assert not suspicion.is_confirmed(0.5, 0.5)
+    suspicion.note("neighbour", Verdict.GONE)
+    assert suspicion.is_confirmed(0.5, 0.5)
+    assert len(suspicion.verdicts) == VERDICTS_MAX
+
+
 @pytest.mark.parametrize(("announced_ms", "held_to_s"), [(1000, 5), (7000, 7), (10**9, 10)])
 def test_the_interval_a_provider_is_held_to(announced_ms: int, held_to_s: float) -> None:
     assert interval_s(announced_ms) == held_to_s

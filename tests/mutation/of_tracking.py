@@ -74,9 +74,26 @@ SUSPECTS = (
     Mutation(
         "verdicts are bounded",
         SUSPICION,
-        "if peer in self.verdicts or len(self.verdicts) < VERDICTS_MAX:",
-        "if True:",
+        "if peer not in verdicts and len(verdicts) >= VERDICTS_MAX:",
+        "if False:",
         ("tests/core/test_suspicion.py::test_verdicts_are_bounded",),
+    ),
+    Mutation(
+        "who knows nothing makes room",
+        SUSPICION,
+        "            del verdicts[unknowing]\n",
+        "            return\n",
+        ("tests/core/test_suspicion.py::test_who_knows_nothing_makes_room_for_who_knows_more",),
+    ),
+    Mutation(
+        "who only looked whether we are there is not suspected",
+        "meshnode/services/connections.py",
+        "        if not wanted and lasted_s >= GLANCE_S:\n",
+        "        if not wanted:\n",
+        (
+            "tests/services/test_connections.py"
+            "::test_who_looks_whether_we_are_there_and_goes_is_not_suspected",
+        ),
     ),
     Mutation(
         "a short interval makes nobody easier to accuse",
