@@ -22,8 +22,6 @@ _TABLE = "tests/core/test_provider_table.py"
 _CONSUMERS = "tests/core/test_consumers.py"
 _SKEWED = "tests/core/test_skew.py"
 _PRESENCE = "tests/services/test_tracker.py"
-_INQUIRY = "tests/services/test_inquiry.py"
-_BREAKS_FIRST = f"{_INQUIRY}::test_whose_connection_breaks_is_dialled_before_names_that_fall_silent"
 
 SUSPECTS = (
     Mutation(
@@ -346,48 +344,6 @@ NODE = (
         "if (late_s := trio.current_time() - due_at) > PAUSED_AFTER_S:",
         "if (late_s := 0.0) > PAUSED_AFTER_S:",
         (f"{_PRESENCE}::test_a_node_that_stood_still_accuses_nobody",),
-    ),
-    Mutation(
-        "a suspect is dialled once more",
-        "meshnode/services/inquiry.py",
-        "            self._presence.dial_refused(suspect)\n",
-        "            pass\n",
-        (f"{_INQUIRY}::test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second",),
-    ),
-    Mutation(
-        "a peer is asked no oftener than it answers",
-        "meshnode/services/inquiry.py",
-        "            if _lately(self._asked_at.get(peer), now) < requests_max\n",
-        "",
-        (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
-    ),
-    Mutation(
-        "who has not answered yet is not asked again",
-        "meshnode/services/inquiry.py",
-        "for p in others if p not in self._asking]",
-        "for p in others]",
-        (f"{_INQUIRY}::test_who_has_not_answered_yet_is_not_asked_again",),
-    ),
-    Mutation(
-        "a question is kept for whoever's connection breaks",
-        "meshnode/services/inquiry.py",
-        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1\n",
-        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX\n",
-        (_BREAKS_FIRST,),
-    ),
-    Mutation(
-        "whose connection breaks comes before those who fall silent",
-        DOUBTS,
-        "key=lambda r: not r.is_broken_off",
-        "key=lambda r: r.is_broken_off",
-        (_BREAKS_FIRST,),
-    ),
-    Mutation(
-        "who is no node is not asked about others",
-        "meshnode/services/inquiry.py",
-        "if p not in suspects and self._is_node(p)",
-        "if p not in suspects",
-        (f"{_INQUIRY}::test_who_is_no_node_is_not_asked",),
     ),
     Mutation(
         "a split needs consumers that fell silent",

@@ -6,6 +6,7 @@ from tests.mutation import (
     of_discovery,
     of_flow,
     of_gossip,
+    of_inquiry,
     of_invariants,
     of_memory,
     of_node,
@@ -31,5 +32,6 @@ MUTATIONS = (
     *of_invariants.MUTATIONS,
     *of_presence.MUTATIONS,
     *of_tracking.MUTATIONS,
+    *of_inquiry.MUTATIONS,
     *of_clocks.MUTATIONS,
 )

@@ -1,0 +1,53 @@
+"""Who is asked about a suspect, in which order, and how often."""
+
+from tests.mutation.mutation import Mutation
+
+INQUIRY = "meshnode/services/inquiry.py"
+
+_INQUIRY = "tests/services/test_inquiry.py"
+_BREAKS_FIRST = f"{_INQUIRY}::test_whose_connection_breaks_is_dialled_before_names_that_fall_silent"
+
+MUTATIONS = (
+    Mutation(
+        "a suspect is dialled once more",
+        INQUIRY,
+        "            self._presence.dial_refused(suspect)\n",
+        "            pass\n",
+        (f"{_INQUIRY}::test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second",),
+    ),
+    Mutation(
+        "a peer is asked no oftener than it answers",
+        INQUIRY,
+        "            if _lately(self._asked_at.get(peer), now) < requests_max\n",
+        "",
+        (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
+    ),
+    Mutation(
+        "who has not answered yet is not asked again",
+        INQUIRY,
+        "for p in others if p not in self._asking]",
+        "for p in others]",
+        (f"{_INQUIRY}::test_who_has_not_answered_yet_is_not_asked_again",),
+    ),
+    Mutation(
+        "a question is kept for whoever's connection breaks",
+        INQUIRY,
+        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1\n",
+        "REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX\n",
+        (_BREAKS_FIRST,),
+    ),
+    Mutation(
+        "whose connection breaks comes before those who fall silent",
+        "meshnode/core/doubts.py",
+        "key=lambda r: not r.is_broken_off",
+        "key=lambda r: r.is_broken_off",
+        (_BREAKS_FIRST,),
+    ),
+    Mutation(
+        "who is no node is not asked about others",
+        INQUIRY,
+        "if p not in suspects and self._is_node(p)",
+        "if p not in suspects",
+        (f"{_INQUIRY}::test_who_is_no_node_is_not_asked",),
+    ),
+)
