@@ -138,16 +138,20 @@ class Connections:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping, follow and trim, for ever."""
-        try:
-            async with trio.open_nursery() as self._work:
-                self._work.start_soon(self._follow)
-                self._work.start_soon(self._trim)
-                for addr in self._seeds:
-                    self._work.start_soon(self._keep_seed, addr)
-                await self._work.start(self._discovery.run)
-                task_status.started()
-        finally:
-            self._pings.end_all()
+        async with trio.open_nursery() as nursery:
+            self._work = nursery
+            nursery.start_soon(self._follow)
+            nursery.start_soon(self._trim)
+            for addr in self._seeds:
+                nursery.start_soon(self._keep_seed, addr)
+            await nursery.start(self._discovery.run)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                # An answer to a ping may come while the tasks here end, and begins none any more.
+                self._work = None
+                self._pings.end_all()
 
     def look(self) -> None:
         """To be called at every beat: ping, and dial one node more if there are too few."""

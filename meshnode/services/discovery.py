@@ -58,9 +58,13 @@ class Discovery:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial whom `look` chooses, for ever."""
-        async with trio.open_nursery() as self._dialling:
+        async with trio.open_nursery() as nursery:
+            self._dialling = nursery
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._dialling = None  # whoever looks now dials nobody any more
 
     def look(self) -> None:
         """To be called every DIAL_EVERY_S: dial one node, if there is need and one is due."""

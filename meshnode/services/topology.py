@@ -108,9 +108,13 @@ class Topology:
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Ask whoever is connected, for ever."""
-        async with trio.open_nursery() as self._asking:
+        async with trio.open_nursery() as nursery:
+            self._asking = nursery
             task_status.started()
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._asking = None  # whoever looks now asks nobody any more
 
     def look(self) -> None:
         """To be called once a second: ask whose turn it is."""

@@ -10,7 +10,7 @@ import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
 
-from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S
+from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S, Origin
 from meshnode.core.facts import DialFailed, PeerJoined, PeerLost, ProviderSuspected
 from meshnode.core.link_table import LINKS_MAX
 from meshnode.core.links import LinkState
@@ -27,9 +27,8 @@ from tests.services.bench import DELAY_S, Bench, client, open_bench
 NOWHERE = "/ip4/192.0.2.1/tcp/4001/p2p/"
 
 
-@asynccontextmanager
-async def connecting(bench: Bench, *seeds: str) -> AsyncIterator[Connections]:
-    connections = Connections(
+def make_connections(bench: Bench, *seeds: str) -> Connections:
+    return Connections(
         bench.mesh,
         seeds,
         bench.addresses,
@@ -40,6 +39,11 @@ async def connecting(bench: Bench, *seeds: str) -> AsyncIterator[Connections]:
         bench.clock,
         random.Random(1),
     )
+
+
+@asynccontextmanager
+async def connecting(bench: Bench, *seeds: str) -> AsyncIterator[Connections]:
+    connections = make_connections(bench, *seeds)
     beat = Beat([connections.look], bench.presence.paused, random.Random(1))
     async with trio.open_nursery() as nursery:
         await nursery.start(beat.run)
@@ -225,6 +229,32 @@ async def test_a_dropped_peer_that_thaws_is_pinged_anew(autojump_clock: MockCloc
             assert connected(bob) == {alice.peer_id}
         await trio.sleep(100)
         assert connected(bob) == {alice.peer_id}
+
+
+async def test_whoever_still_looks_while_the_tasks_end_begins_none(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob, node(bob, ALICE) as alice, trio.open_nursery() as tasks:
+        for number in range(20):
+            bob.addresses.told(
+                id_of(SigningKey(bytes([100 + number]) * 32)),
+                ["/ip4/10.0.0.9/tcp/4201"],
+                Origin.AUTHOR,
+            )
+        connections = make_connections(bob)
+        await tasks.start(connections.run)
+        await tasks.start(bob.topology.run)
+        await alice.connect(bob.mesh.addrs()[0])
+        await trio.sleep(1)
+        bob.network.frozen.add(alice.peer_id)
+        tasks.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            for _ in range(20):
+                connections.look()
+                bob.topology.look()
+                await trio.lowlevel.checkpoint()
+            await trio.sleep(PINGS_MISSED_MAX * PING_TIMEOUT_S + PING_EVERY_S)
+    assert not bob.witness.of(PeerLost)
 
 
 async def test_who_connects_is_asked_for_what_it_holds(autojump_clock: MockClock) -> None:
