@@ -75,6 +75,7 @@ class Connections:
         self._peers_aim = min(peers_aim, peers_max)
         self._friends_max = max(self._peers_aim, int(PLACES_FOR_FRIENDS * peers_max))
         self._since: dict[str, float] = {}  # of the connected
+        self._heard_before: set[str] = set()  # of these: whom we heard over others when they came
         self._links = LinkTable()
         self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
         self._discovery = Discovery(
@@ -170,6 +171,8 @@ class Connections:
 
     def _came(self, peer: str) -> None:
         self._since[peer] = trio.current_time()
+        if self._presence.providers.is_present(peer):
+            self._heard_before.add(peer)
         if len(self._since) > self._friends_max:
             self._crowded.set()
             self._crowded = trio.Event()
@@ -181,6 +184,8 @@ class Connections:
     def _gone(self, peer: str, *, wanted: bool) -> None:
         now = trio.current_time()
         lasted_s = now - self._since.pop(peer, now)
+        only_looked = peer in self._heard_before and lasted_s < GLANCE_S
+        self._heard_before.discard(peer)
         self._trimmed.discard(peer)
         self._pings.end(peer)
         if (went := self._went.pop(peer, None)) is not None:
@@ -190,7 +195,7 @@ class Connections:
         self._topology.lost(peer)
         self._observer.observe(PeerLost(peer))
         # Else it is there as before, only not with us.
-        if not wanted and lasted_s >= GLANCE_S:
+        if not (wanted or only_looked):
             self._presence.connection_lost(peer)
         if not self._mesh.peer_ids():
             self._catch_up.missed()

@@ -84,9 +84,19 @@ SUSPECTS = (
         ("tests/core/test_suspicion.py::test_who_knows_nothing_makes_room_for_who_knows_more",),
     ),
     Mutation(
+        "who is heard first over its own connection did not only look",
+        "meshnode/services/connections.py",
+        "peer in self._heard_before and lasted_s < GLANCE_S",
+        "lasted_s < GLANCE_S",
+        (
+            "tests/services/test_connections.py"
+            "::test_who_comes_is_first_heard_and_breaks_off_is_suspected_however_soon",
+        ),
+    ),
+    Mutation(
         "who only looked whether we are there is not suspected",
         "meshnode/services/connections.py",
-        "        if not wanted and lasted_s >= GLANCE_S:\n",
+        "        if not (wanted or only_looked):\n",
         "        if not wanted:\n",
         (
             "tests/services/test_connections.py"

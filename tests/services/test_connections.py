@@ -172,6 +172,18 @@ async def test_who_looks_whether_we_are_there_and_goes_is_not_suspected(
         assert len(bob.witness.of(ProviderSuspected)) == 1
 
 
+async def test_who_comes_is_first_heard_and_breaks_off_is_suspected_however_soon(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob, node(bob, ALICE) as alice, connecting(bob):
+        await alice.connect(bob.mesh.addrs()[0])
+        await trio.sleep(0.1)
+        bob.hears(said(payload=presence()))
+        await alice.disconnect(bob.mesh.peer_id)
+        await trio.sleep(1)
+        assert len(bob.witness.of(ProviderSuspected)) == 1
+
+
 async def test_a_seed_that_hangs_up_at_once_is_not_dialled_without_a_pause(
     autojump_clock: MockClock,
 ) -> None:
