@@ -42,6 +42,6 @@ def test_real_hosts_through_an_outage() -> None:
 
 
 def test_the_model_through_an_outage() -> None:
-    """Of a thousand nodes three minutes were wanted; after seven, 13 of 15.8 had been run."""
+    """For a thousand nodes three minutes were wanted; it takes longer still."""
     outcome = play("outage", nodes=MODELLED_NODES, minutes=15, stack="model")
     assert outcome.delivered == outcome.expected
