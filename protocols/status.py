@@ -173,8 +173,6 @@ STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
     }
 )
 
-_CHECKS = dict(STATUS_CHECKS)
-
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
@@ -191,7 +189,7 @@ class StatusReply:
     def __post_init__(self) -> None:
         checked = {}
         for key, value in self.values.items():
-            check = _CHECKS.get(key)
+            check = STATUS_CHECKS.get(key)
             if check is None:
                 text(key, "key")
                 check = any_value

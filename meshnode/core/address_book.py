@@ -127,7 +127,7 @@ class AddressBook:
             judged = self._rules.judge(peer, addr.addr)
             of_peer[peer] += 1
             if isinstance(judged, Refusal) or of_peer[peer] > PEER_ADDRS_MAX:
-                self._changed[Address(peer, addr.addr)] = None  # the disk is to forget it as well
+                self._change(Address(peer, addr.addr))  # the disk is to forget it as well
             else:
                 taken.append((Address(peer, judged), addr))
         for address, addr in reversed(taken):  # what worked last stands last
@@ -225,16 +225,17 @@ class AddressBook:
         for address in self._changed:
             author = key_from_peer_id(address.peer_id)
             entry = self._find(address)
-            if entry is None:
-                gone.append((author, address.place))
-            elif entry.is_vouched:
+            if entry is not None and entry.is_vouched:
                 kept.append(KnownAddr(author, address.place, entry.last_success_ns, entry.failures))
+            else:
+                gone.append((author, address.place))
         self._changed.clear()
         return kept, gone
 
     def change_everything(self) -> None:
         """The store lost what it had: all is to be kept again."""
-        self._changed.update(dict.fromkeys((*self._unproven, *self._proven)))
+        for address, entry in (*self._unproven.items(), *self._proven.items()):
+            self._note(address, entry)
 
     def statistics(self) -> Mapping[str, int]:
         """How many addresses were refused or dropped, by reason."""
@@ -243,8 +244,10 @@ class AddressBook:
     # --- inside -----------------------------------------------------------------------------
 
     def _note(self, address: Address, entry: _Entry) -> None:
-        if not entry.is_vouched:
-            return
+        if entry.is_vouched:
+            self._change(address)
+
+    def _change(self, address: Address) -> None:
         self._changed[address] = None
         if len(self._changed) > CHANGES_MAX:
             del self._changed[next(iter(self._changed))]

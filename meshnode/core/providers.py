@@ -126,7 +126,7 @@ class Providers:
 
     def states(self) -> frozenset[ProviderState]:
         """The states in which any provider is."""
-        return frozenset([record.state for record in self._table])
+        return frozenset(record.state for record in self._table)
 
     def skewed(self) -> frozenset[str]:
         """The peer ids of the providers whose clock is wrong."""

@@ -31,6 +31,7 @@ REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
 REQUESTS_ON_SILENCE_MAX = REQUESTS_MAX - 1
 # A stranger may name any address as its own and fall silent, under as many names as it likes.
 DIAL_EVERY_S = 1.0
+DIALS_MAX = 6  # under way at a time: those of one place, whoever named it, wait for each other
 # Our peers need a moment to notice what we have noticed.
 SETTLE_S = 0.5
 
@@ -61,6 +62,7 @@ class Inquiry:
         self._dialled: set[str] = set()  # of those suspect, each once
         self._next_dial_at = 0.0
         self._is_dialling = False
+        self._free_dials = trio.Semaphore(DIALS_MAX)
         self._asked_at: dict[str, deque[float]] = {}  # of those connected
         self._asking: set[str] = set()  # who has not answered yet
 
@@ -92,12 +94,16 @@ class Inquiry:
 
     async def _dial_in_turns(self, work: trio.Nursery) -> None:
         """One a second, the most urgent first: names that fall silent hold up nobody else."""
-        await trio.sleep_until(self._next_dial_at)
-        while (suspect := self._next_to_dial()) is not None:
+        while True:
+            await trio.sleep_until(self._next_dial_at)
+            await self._free_dials.acquire()
+            suspect = self._next_to_dial()
+            if suspect is None:
+                break
             self._dialled.add(suspect)
             work.start_soon(self._dial, suspect)
             self._next_dial_at = trio.current_time() + DIAL_EVERY_S
-            await trio.sleep_until(self._next_dial_at)
+        self._free_dials.release()
         self._is_dialling = False
 
     def _next_to_dial(self) -> str | None:
@@ -111,6 +117,8 @@ class Inquiry:
             self._presence.dial_refused(suspect)
         except PeerUnreachable:
             return  # unanswered: that is no evidence
+        finally:
+            self._free_dials.release()
 
     # --- asking -----------------------------------------------------------------------------
 

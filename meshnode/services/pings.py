@@ -1,9 +1,9 @@
 """Pings: whoever is connected is asked for a sign of life; who gives none is given up."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 
 import trio
 
@@ -38,9 +38,9 @@ class Pings:
         self._answered = answered
         self._silent = silent
         self._peers: dict[str, _Pinged] = {}
-        # Who answered, and when the next ping is due; that is so long after each answer, so they
-        # stand in order.
-        self._due: deque[tuple[float, _Pinged]] = deque()
+        # When the next ping of each who answered is due; as that is always so long after the
+        # answer, the first stands first.
+        self._due: dict[str, float] = {}
 
     def begin(self, peer: str) -> None:
         """A peer connected."""
@@ -51,31 +51,29 @@ class Pings:
     def end(self, peer: str) -> None:
         """Its connection ended; what becomes of a ping under way does not matter any more."""
         self._peers.pop(peer, None)
+        self._due.pop(peer, None)
 
     def end_all(self) -> None:
         """We leave."""
         self._peers.clear()
+        self._due.clear()
 
     def look(self) -> None:
         """To be called at every beat: ping whose ping is due before the next."""
         until = trio.current_time() + BEAT_S
-        while self._due and self._due[0][0] < until:
-            _, pinged = self._due.popleft()
-            if self._is_of_now(pinged):
-                self._ping(pinged)
-
-    def _is_of_now(self, pinged: _Pinged) -> bool:
-        return self._peers.get(pinged.peer) is pinged
+        for peer in list(takewhile(lambda peer: self._due[peer] < until, self._due)):
+            del self._due[peer]
+            self._ping(self._peers[peer])
 
     def _ping(self, pinged: _Pinged) -> None:
         self._mesh.ping(pinged.peer, partial(self._came_of_it, pinged))
 
     def _came_of_it(self, pinged: _Pinged, rtt_s: float | None) -> None:
-        if not self._is_of_now(pinged):
-            return
+        if self._peers.get(pinged.peer) is not pinged:
+            return  # its connection has ended, and there may be another
         if rtt_s is not None:
             pinged.missed = 0
-            self._due.append((trio.current_time() + PING_EVERY_S, pinged))
+            self._due[pinged.peer] = trio.current_time() + PING_EVERY_S
             self._answered(pinged.peer)
             return
         pinged.missed += 1

@@ -6,12 +6,12 @@ import trio
 
 from simulations.checkers.court import Checker, Court
 from simulations.faults import Faults
-from simulations.virtual_time import SLOT_S
+from simulations.virtual_time import SLOT_MAX_S
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 # Of one node and one place; each timer of a simulated node may be a slot late.
-PAUSE_S = 1.0 - SLOT_S
+PAUSE_S = 1.0 - SLOT_MAX_S
 # Of what is no node's address: one a second that was heard of, and one to prove somebody lost.
 MADE_UP_IN_TEN_S = 22
 TEN_S = 10.0

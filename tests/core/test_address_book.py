@@ -283,6 +283,14 @@ def test_hearsay_is_kept_once_the_node_says_it_or_it_worked(
     assert sorted(book.take_changes()[1]) == [(alice, "/memory/1"), (alice, "/memory/2")]
 
 
+def test_what_is_only_hearsay_again_is_gone_from_the_disk(book: AddressBook) -> None:
+    book.told(id_of(ALICE), places(1), Origin.AUTHOR)
+    book.take_changes()
+    book.forget(id_of(ALICE))
+    book.told(id_of(ALICE), places(1), Origin.HEARSAY)
+    assert book.take_changes() == ([], [(key_of(ALICE), "/memory/1")])
+
+
 def test_what_was_kept_is_as_good_as_before(book: AddressBook) -> None:
     book.restore([KnownAddr(key_of(ALICE), "/memory/1", None, 0)])
     book.told(id_of(CAROL), places(2), Origin.HEARSAY)

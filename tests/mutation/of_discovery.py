@@ -144,8 +144,8 @@ BOOK = (
     Mutation(
         "hearsay does not outlive a restart",
         ADDRESS_BOOK,
-        "        if not entry.is_vouched:\n            return\n",
-        "",
+        "        if entry.is_vouched:\n            self._change(address)\n",
+        "        self._change(address)\n",
         (f"{_BOOK}::test_hearsay_is_kept_once_the_node_says_it_or_it_worked",),
     ),
     Mutation(

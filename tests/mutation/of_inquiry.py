@@ -23,6 +23,13 @@ MUTATIONS = (
         (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
     ),
     Mutation(
+        "dials of suspects are bounded",
+        INQUIRY,
+        "trio.Semaphore(DIALS_MAX)",
+        "trio.Semaphore(1_000)",
+        (f"{_INQUIRY}::test_dials_that_are_not_over_are_bounded",),
+    ),
+    Mutation(
         "who has not answered yet is not asked again",
         INQUIRY,
         "for p in others if p not in self._asking]",

@@ -14,6 +14,7 @@ from meshnode.errors import DialRefused, PeerUnreachable
 from meshnode.ports import Stream
 from meshnode.services.frames import Frames
 from meshnode.services.inquiry import (
+    DIALS_MAX,
     PEERS_ASKED,
     REQUESTS_MAX,
     REQUESTS_ON_SILENCE_MAX,
@@ -136,6 +137,23 @@ async def test_many_that_fall_silent_are_dialled_one_a_second_and_each_once(
     at = sorted(dialled.values())
     assert len(at) > 20
     assert all(later - earlier > 0.999 for earlier, later in pairwise(at))
+
+
+async def test_dials_that_are_not_over_are_bounded(autojump_clock: MockClock) -> None:
+    under_way: set[str] = set()
+
+    async def hang(peer: str) -> None:
+        under_way.add(peer)
+        await trio.sleep_forever()
+
+    async with open_bench() as bob, asking(bob, hang):
+        for number in range(20):
+            bob.presence.heard(key_of(a_peer(2 + number)), presence(), bob.clock.now_ns())
+        for _ in range(40):
+            await trio.sleep(1)
+            bob.presence.heard(key_of(a_peer(1)), presence(Role.CONSUMER), bob.clock.now_ns())
+            bob.presence.sweep()
+    assert len(under_way) == DIALS_MAX
 
 
 async def test_whose_connection_breaks_is_dialled_before_names_that_fall_silent(
