@@ -1,5 +1,6 @@
 """Connections: seeds dialled for ever, peers pinged, and word of who came and went."""
 
+import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
@@ -31,9 +32,10 @@ PEERS_AIM = 6
 PEERS_MAX = 50
 # The rest of the places is for newcomers: they learn here where others are, and move on.
 PLACES_FOR_FRIENDS = 0.6
-# Who doubts that we are there dials us, and goes if it has enough others. To doubt it for that
-# would mean to dial each other for ever.
+# Who doubts that we are there dials us, and goes if it has enough others. We may doubt it for that
+# and look, too; if it did the same for our look, we would dial each other for ever.
 GLANCE_S = 1.0
+LOOK_BACK_S = 10.0  # suspects are dialled one a second: it may not be the first
 VISIT_S = 3.0  # long enough to ask us for prices and peers
 TRIM_EVERY_S = 1.0
 
@@ -75,7 +77,7 @@ class Connections:
         self._peers_aim = min(peers_aim, peers_max)
         self._friends_max = max(self._peers_aim, int(PLACES_FOR_FRIENDS * peers_max))
         self._since: dict[str, float] = {}  # of the connected
-        self._heard_before: set[str] = set()  # of these: whom we heard over others when they came
+        self._looked_at: dict[str, float] = {}  # when: whom we had doubted, found and left
         self._links = LinkTable()
         self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
         self._discovery = Discovery(
@@ -122,6 +124,9 @@ class Connections:
         await self._dialler.dial(places[-1])
         if len(self.nodes()) > self._peers_aim:
             # It may have ended our connection because it has too many; we have others.
+            now = trio.current_time()
+            lately = {one: at for one, at in self._looked_at.items() if now - at < LOOK_BACK_S}
+            self._looked_at = lately | {peer: now}
             await self._end(peer)
 
     def _heard(self) -> AbstractSet[str] | None:
@@ -171,8 +176,6 @@ class Connections:
 
     def _came(self, peer: str) -> None:
         self._since[peer] = trio.current_time()
-        if self._presence.providers.is_present(peer):
-            self._heard_before.add(peer)
         if len(self._since) > self._friends_max:
             self._crowded.set()
             self._crowded = trio.Event()
@@ -184,8 +187,8 @@ class Connections:
     def _gone(self, peer: str, *, wanted: bool) -> None:
         now = trio.current_time()
         lasted_s = now - self._since.pop(peer, now)
-        only_looked = peer in self._heard_before and lasted_s < GLANCE_S
-        self._heard_before.discard(peer)
+        looked_at = self._looked_at.get(peer, -math.inf)
+        looked_back = lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S
         self._trimmed.discard(peer)
         self._pings.end(peer)
         if (went := self._went.pop(peer, None)) is not None:
@@ -195,7 +198,7 @@ class Connections:
         self._topology.lost(peer)
         self._observer.observe(PeerLost(peer))
         # Else it is there as before, only not with us.
-        if not (wanted or only_looked):
+        if not (wanted or looked_back):
             self._presence.connection_lost(peer)
         if not self._mesh.peer_ids():
             self._catch_up.missed()

@@ -189,8 +189,8 @@ DIALS = (
     Mutation(
         "trimming is no loss",
         CONNECTIONS,
-        "        if not (wanted or only_looked):\n",
-        "        if not only_looked:\n",
+        "        if not (wanted or looked_back):\n",
+        "        if not looked_back:\n",
         (f"{_DISCOVERY}::test_too_many_nodes_are_trimmed_after_a_visit_and_none_is_a_loss",),
     ),
     Mutation(

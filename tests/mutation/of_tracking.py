@@ -22,6 +22,9 @@ _TABLE = "tests/core/test_provider_table.py"
 _CONSUMERS = "tests/core/test_consumers.py"
 _SKEWED = "tests/core/test_skew.py"
 _PRESENCE = "tests/services/test_tracker.py"
+_LOOK_BACK = (
+    "tests/services/test_discovery.py::test_who_looks_back_at_once_is_not_suspected_for_going"
+)
 
 SUSPECTS = (
     Mutation(
@@ -84,24 +87,28 @@ SUSPECTS = (
         ("tests/core/test_suspicion.py::test_who_knows_nothing_makes_room_for_who_knows_more",),
     ),
     Mutation(
-        "who is heard first over its own connection did not only look",
+        "who looks back is not suspected for going",
         "meshnode/services/connections.py",
-        "peer in self._heard_before and lasted_s < GLANCE_S",
+        "        if not (wanted or looked_back):\n",
+        "        if not wanted:\n",
+        (_LOOK_BACK,),
+    ),
+    Mutation(
+        "only who was looked at looks back",
+        "meshnode/services/connections.py",
+        "lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S",
         "lasted_s < GLANCE_S",
         (
             "tests/services/test_connections.py"
-            "::test_who_comes_is_first_heard_and_breaks_off_is_suspected_however_soon",
+            "::test_who_comes_and_breaks_off_is_suspected_however_soon",
         ),
     ),
     Mutation(
-        "who only looked whether we are there is not suspected",
+        "who stays does not only look",
         "meshnode/services/connections.py",
-        "        if not (wanted or only_looked):\n",
-        "        if not wanted:\n",
-        (
-            "tests/services/test_connections.py"
-            "::test_who_looks_whether_we_are_there_and_goes_is_not_suspected",
-        ),
+        "lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S",
+        "now - looked_at < LOOK_BACK_S",
+        (_LOOK_BACK,),
     ),
     Mutation(
         "a short interval makes nobody easier to accuse",

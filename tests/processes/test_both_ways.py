@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshnode.core.address_book import RETRY_WHILE_FEW_S
 from meshnode.errors import ConfigError
 from simulations.processes.report import as_json, as_text
 from simulations.processes.runner import BareWorld, BothWays, run_both_ways
@@ -29,18 +30,18 @@ def ran_both_ways(setup: Setup, *, settle_s: float) -> BothWays:
 
 
 async def lose_and_return(stage: Stage) -> None:
-    """A provider is killed, and is back with its disk after it was missed."""
+    """A provider is killed once all are connected, and back with its disk once it was missed."""
     await stage.grow(providers=1, over_s=0.3, update_every_s=1)
-    await stage.wait(2)
+    await stage.wait(RETRY_WHILE_FEW_S)
     await stage.kill(stage.providers)
-    await stage.wait(3)
+    await stage.wait(5)
     await stage.start(stage.providers)
     await stage.wait(0)
 
 
 def test_a_provider_is_missed_and_comes_back_both_ways() -> None:
     scenario = Scenario("loss", "one is lost and returns", lose_and_return)
-    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=4)
+    ran = ran_both_ways(Setup(scenario, 3, 1, 0.2, "processes"), settle_s=RETRY_WHILE_FEW_S + 2)
     assert ran.agreement.disagreements == ()
     assert ran.holds
     (one,) = ran.agreement.compared

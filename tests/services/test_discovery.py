@@ -15,6 +15,8 @@ from meshnode.core.address_book import RETRY_WHILE_BLIND_S, RETRY_WHILE_FEW_S, A
 from meshnode.core.facts import PeerLost, ProviderSuspected
 from meshnode.errors import DialRefused, PeerUnreachable
 from meshnode.services.connections import (
+    GLANCE_S,
+    LOOK_BACK_S,
     PEERS_AIM,
     PLACES_FOR_FRIENDS,
     TRIM_EVERY_S,
@@ -213,6 +215,41 @@ async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
         assert alice.peer_id not in connected(bob)
         assert PeerLost(alice.peer_id) in bob.witness.facts
         assert bob.witness.of(ProviderSuspected) == []
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("later_s", "lasts_s", "suspected"),
+    [
+        (0.5, GLANCE_S / 2, 0),
+        (0.5, GLANCE_S + 0.1, 1),
+        (LOOK_BACK_S - 1, GLANCE_S / 2, 0),
+        (LOOK_BACK_S, GLANCE_S / 2, 1),
+    ],
+)
+async def test_who_looks_back_at_once_is_not_suspected_for_going(
+    autojump_clock: MockClock, later_s: float, lasts_s: float, suspected: int
+) -> None:
+    async with (
+        open_bench() as bob,
+        node(bob, ALICE) as alice,
+        connecting(bob) as connections,
+        trio.open_nursery() as nursery,
+    ):
+        for number in range(PEERS_AIM):
+            nursery.start_soon(visit, bob, number + 10)
+        await trio.sleep(1)
+        bob.hears(said(payload=presence()))
+        bob.addresses.told(alice.peer_id, alice.addrs(), Origin.AUTHOR)
+        await connections.redial(alice.peer_id)
+        await trio.sleep(later_s)
+        bob.hears(said(seq=2, payload=presence()))
+        await alice.connect(bob.mesh.addrs()[0])
+        await trio.sleep(lasts_s)
+        await alice.disconnect(bob.mesh.peer_id)
+        await trio.sleep(0.1)
+        assert alice.peer_id not in connected(bob)
+        assert len(bob.witness.of(ProviderSuspected)) == suspected
         nursery.cancel_scope.cancel()
 
 
