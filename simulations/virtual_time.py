@@ -19,6 +19,7 @@ from trio._core import _run as scheduler
 from trio.testing import MockClock
 
 from simulations.clock import START_NS
+from simulations.huge_pages import open_huge_pages
 from simulations.patching import replace
 
 # What is due, and who sleeps, is at the end of a slot, at most so late. A power of two: sums of
@@ -27,7 +28,8 @@ SLOT_S = 2.0**-11
 # Who sleeps for long does not know to the millisecond for how long: with slots as wide as at most
 # this part of it, many wake at once, and the scheduler runs once for all of them.
 SLOT_PART, SLOT_MAX_S = 0.01, 2.0**-7
-# Jumps between two looks at what the system has to tell, which is Ctrl-C at most.
+# Jumps between two looks at the system: at what it has to tell, which is Ctrl-C at most, and at the
+# memory that we have of it.
 LOOK_EVERY_JUMPS = 1_000
 
 
@@ -166,10 +168,14 @@ class Alarms:
 def _rare(get_events: Any) -> Any:
     """No sockets, no threads: the system knows of no event but a signal."""
     jumps = 0
+    pages = open_huge_pages()
 
     def look_now_and_then(manager: Any, timeout: float) -> Any:
         nonlocal jumps
         jumps += 1
-        return [] if jumps % LOOK_EVERY_JUMPS else get_events(manager, timeout)
+        if jumps % LOOK_EVERY_JUMPS:
+            return []
+        pages.look()
+        return get_events(manager, timeout)
 
     return look_now_and_then
