@@ -203,8 +203,10 @@ async def open_adversary(stage: Stage, victims: Iterable[WorldNode]) -> AsyncIte
         ) as mesh,
         trio.open_nursery() as nursery,
     ):
+        stage.faults.strangers += 1
         await mallory.live(mesh, victims)
         nursery.start_soon(mallory.drain, mesh)
         yield mallory
         nursery.cancel_scope.cancel()
+    stage.faults.strangers -= 1
     stage.faults.tell("mallory is gone")

@@ -28,6 +28,20 @@ async def test_who_is_alone_has_to_say_so(autojump_clock: MockClock) -> None:
         assert "is alone for 18.0 s, and does not say so" in saw or "19.0 s" in saw
 
 
+async def test_who_has_a_stranger_among_its_peers_is_not_alone(autojump_clock: MockClock) -> None:
+    making = open_trial(Splits, *CAST, knows_beliefs=False)
+    async with making as (trial, (alice, bob, *others)):
+        await trial.wait(LONG_S)
+        trial.stage.faults.strangers += 1
+        trial.stage.split([[alice, *others], [bob]])
+        await trial.wait(30)
+        trial.stage.faults.strangers -= 1
+        await trial.wait(17)
+        assert trial.saw == []
+        await trial.wait(3)
+        assert ["does not say so" in saw for saw in trial.saw] == [True]
+
+
 @pytest.mark.parametrize("cause", ["providers_down", "local_isolation"])
 async def test_who_is_alone_gives_that_as_the_cause(autojump_clock: MockClock, cause: str) -> None:
     making = open_trial(Splits, *CAST, knows_beliefs=False)
