@@ -82,6 +82,7 @@ class ModelMesh:
         self._process = running_node.get("")
         self.connections: dict[str, Connection] = {}
         self._peer_ids: tuple[str, ...] | None = ()  # of these; None where they changed
+        self._peers: tuple[ConnectedPeer, ...] | None = ()  # or where anything of them did
         self._served: Counter[str] = Counter()
         self._events: deque[ConnectionEvent] = deque(maxlen=EVENTS_MAX)
         self._happened = trio.lowlevel.ParkingLot()
@@ -106,10 +107,12 @@ class ModelMesh:
 
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """See `Mesh.peers`."""
-        return tuple(
-            ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
-            for peer, connection in self.connections.items()
-        )
+        if self._peers is None:
+            self._peers = tuple(
+                ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
+                for peer, connection in self.connections.items()
+            )
+        return self._peers
 
     def peer_ids(self) -> tuple[str, ...]:
         """See `Mesh.peer_ids`."""
@@ -124,7 +127,7 @@ class ModelMesh:
     async def listen(self) -> None:
         """See `Mesh.listen`."""
         await trio.lowlevel.checkpoint()
-        self._listens = True
+        self._set_listening(listens=True)
         self._network.nodes[self._peer_id] = self
 
     async def connect(self, addr: str) -> str:
@@ -196,7 +199,7 @@ class ModelMesh:
         self._is_closed = True
         for peer in list(self.connections):
             self.drop(peer)
-        self._listens = False
+        self._set_listening(listens=False)
         if self._network.nodes.get(self._peer_id) is self:
             del self._network.nodes[self._peer_id]
 
@@ -226,16 +229,21 @@ class ModelMesh:
         if not self._is_closed:
             answered(None if patience.cancelled_caught else self._rtt_s(connection, began_at))
 
-    @staticmethod
-    def _rtt_s(connection: Connection | None, began_at: float) -> float | None:
+    def _rtt_s(self, connection: Connection | None, began_at: float) -> float | None:
         """How long a ping took that comes back now, if both ends are open still."""
         if connection is None or not connection.is_open:
             return None
         if connection.partner is None or not connection.partner.is_open:
             return None
         rtt_s = trio.current_time() - began_at
-        connection.rtt_ms = round(1000 * rtt_s)
+        if connection.rtt_ms != (rtt_ms := round(1000 * rtt_s)):
+            connection.rtt_ms, self._peers = rtt_ms, None
         return rtt_s
+
+    def _set_listening(self, *, listens: bool) -> None:
+        self._listens = listens
+        for connection in self.connections.values():
+            connection.peer._peers = None
 
     def _places(self) -> tuple[str, ...]:
         return (self._addr,) if self._listens else ()
@@ -284,7 +292,7 @@ class ModelMesh:
             self._gossip.left(peer)
             self._break_streams(stale)
         self.connections[peer] = connection
-        self._peer_ids = None
+        self._peer_ids = self._peers = None
         if stale is None:
             self._tell(PeerConnected(peer))
 
@@ -294,7 +302,7 @@ class ModelMesh:
             return
         connection.is_open = False
         del self.connections[peer]
-        self._peer_ids = None
+        self._peer_ids = self._peers = None
         self._gossip.left(peer)
         self._break_streams(connection)
         self._tell(PeerDisconnected(peer))

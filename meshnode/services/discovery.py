@@ -76,23 +76,22 @@ class Discovery:
         if len(self._under_way) >= DIALS_MAX:
             return None
         company = len(self._nodes())
-        besides = self._connected() | self._under_way
         open_places = self._peers_aim - company - len(self._under_way)
         if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look
             # for those who are not here.
-            missed = self._choose(company, besides | heard)
+            missed = self._choose(company, heard)
             if missed is not None:
                 return missed
-        return self._choose(company, besides) if open_places > 0 else None
+        return self._choose(company, frozenset()) if open_places > 0 else None
 
     def _choose(self, company: int, besides: AbstractSet[str]) -> Address | None:
+        """None of these, nor who is connected or being dialled."""
         wait_max_s = RETRY_WHILE_BLIND_S if self._blind() else math.inf
         if company < self._peers_min:
             wait_max_s = RETRY_WHILE_FEW_S
-        return self._addresses.choose(
-            besides, trio.current_time(), self._rng, wait_max_s=wait_max_s
-        )
+        others = self._connected() | self._under_way | besides
+        return self._addresses.choose(others, trio.current_time(), self._rng, wait_max_s=wait_max_s)
 
     async def _dial(self, address: Address) -> None:
         try:

@@ -76,7 +76,9 @@ class Status:
         self._skewed = skewed
         self._refused = refused
         self._started_at = trio.current_time()
-        self._peers_told: dict[ConnectedPeer, PeerStatus] = {}  # when somebody asked last
+        # When somebody asked last: of whom we told, and what.
+        self._told_of: tuple[ConnectedPeer, ...] = ()
+        self._peers_told: tuple[PeerStatus, ...] = ()
 
     @property
     def uptime_s(self) -> int:
@@ -194,9 +196,12 @@ class Status:
         return tuple(sorted((self.provider(r, asker=asker) for r in records), key=_distance))
 
     def _peers(self) -> tuple[PeerStatus, ...]:
-        before = self._peers_told
-        self._peers_told = {one: before.get(one) or _peer(one) for one in self.connected()}
-        return tuple(self._peers_told.values())
+        connected = self.connected()
+        if connected != self._told_of:
+            before = dict(zip(self._told_of, self._peers_told, strict=True))
+            self._peers_told = tuple(before.get(one) or _peer(one) for one in connected)
+            self._told_of = connected
+        return self._peers_told
 
     def _data_freshness(self) -> DataFreshness:
         return data_freshness(self._book.newest_ns, self._wall_clock.now_ns())

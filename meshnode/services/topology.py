@@ -121,15 +121,16 @@ class Topology:
         now, peers = trio.current_time(), self._mesh.peer_ids()
         if now < self._next_at and peers == self._looked_at:
             return
-        ask_at = self._ask_at
-        self._next_at = min((ask_at.get(peer, 0.0) for peer in peers), default=math.inf)
-        self._looked_at = peers
+        ask_at, asked = self._ask_at, self._asked
         for peer in peers:
-            if len(self._asked) >= ASKED_MAX or self._asking is None:
+            if len(asked) >= ASKED_MAX or self._asking is None:
                 break
-            if now >= ask_at.get(peer, 0.0) and peer not in self._asked:
-                self._asked.add(peer)
+            if now >= ask_at.get(peer, 0.0) and peer not in asked:
+                asked.add(peer)
                 self._asking.start_soon(self._ask, peer)
+        waiting = (ask_at.get(peer, 0.0) for peer in peers if peer not in asked)
+        self._next_at = min(waiting, default=math.inf)
+        self._looked_at = peers
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -150,6 +151,7 @@ class Topology:
         if name in self._mesh.peer_ids():
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
             self._ask_at[name] = trio.current_time() + rounds * ROUND_S * jitter
+            self._next_at = min(self._next_at, self._ask_at[name])
 
     async def _learn(self, peer: str, reply: StatusReply, sent_ns: int) -> None:
         if reply["node_id"] != peer:

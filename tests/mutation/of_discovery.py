@@ -175,8 +175,8 @@ DIALS = (
     Mutation(
         "enough peers are enough",
         DISCOVERY,
-        "return self._choose(company, besides) if open_places > 0 else None",
-        "return self._choose(company, besides)",
+        "return self._choose(company, frozenset()) if open_places > 0 else None",
+        "return self._choose(company, frozenset())",
         (f"{_DISCOVERY}::test_nodes_that_were_heard_of_are_dialled_until_there_are_enough",),
     ),
     Mutation(

@@ -65,8 +65,8 @@ MUTATIONS = (
     Mutation(
         "it looks for those that it does not hear",
         "meshnode/services/discovery.py",
-        "missed = self._choose(company, besides | heard)",
-        "missed = self._choose(company, besides)",
+        "missed = self._choose(company, heard)",
+        "missed = self._choose(company, frozenset())",
         (
             "tests/services/test_discovery.py"
             "::test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear",
