@@ -27,6 +27,9 @@ PROVEN_FAILURES_MAX = 1_000  # the same of what once worked: over an hour, or a 
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
 RETRY_WHILE_FEW_S = 5.0
 RETRY_WHILE_BLIND_S = 15.0
+RETRY_WHILE_MISSING_S = 15.0  # of those that worked, and …
+# … so much more for each node that we hear: together they dial a place once or twice a second.
+RETRY_WHILE_MISSING_PER_NODE_S = 0.75
 
 
 class Origin(IntEnum):
@@ -190,18 +193,21 @@ class AddressBook:
         rng: Rng,
         *,
         wait_max_s: float = math.inf,
+        proven_wait_max_s: float = math.inf,
     ) -> Address | None:
         """The address to dial next, if one is due: what worked first, what held, what failed least.
 
-        Not of the peers in `besides`. No address waits longer than `wait_max_s` after a failure.
+        Not of the peers in `besides`. After a failure no address waits longer than `wait_max_s`,
+        and none that once worked longer than `proven_wait_max_s`.
         """
-        for entries in (self._proven, self._unproven):
+        proven_s = min(wait_max_s, proven_wait_max_s)
+        for entries, longest_s in ((self._proven, proven_s), (self._unproven, wait_max_s)):
             best: tuple[int, bool, int] | None = None
             found: list[Address] = []
             for address, entry in entries.items():
                 if (
                     address.peer_id in besides
-                    or not _is_due(entry, now, wait_max_s)
+                    or not _is_due(entry, now, longest_s)
                     or str(address) in self._seeds
                 ):
                     continue

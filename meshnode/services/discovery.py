@@ -9,6 +9,8 @@ import trio
 from meshnode.core.address_book import (
     RETRY_WHILE_BLIND_S,
     RETRY_WHILE_FEW_S,
+    RETRY_WHILE_MISSING_PER_NODE_S,
+    RETRY_WHILE_MISSING_S,
     Address,
     AddressBook,
 )
@@ -80,18 +82,28 @@ class Discovery:
         if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look
             # for those who are not here.
-            missed = self._choose(company, heard)
+            shared_s = RETRY_WHILE_MISSING_PER_NODE_S * len(heard)
+            wait_s = max(RETRY_WHILE_MISSING_S, shared_s)
+            missed = self._choose(company, heard, proven_wait_max_s=wait_s)
             if missed is not None:
                 return missed
         return self._choose(company, frozenset()) if open_places > 0 else None
 
-    def _choose(self, company: int, besides: AbstractSet[str]) -> Address | None:
+    def _choose(
+        self, company: int, besides: AbstractSet[str], *, proven_wait_max_s: float = math.inf
+    ) -> Address | None:
         """None of these, nor who is connected or being dialled."""
         wait_max_s = RETRY_WHILE_BLIND_S if self._blind() else math.inf
         if company < self._peers_min:
             wait_max_s = RETRY_WHILE_FEW_S
         others = self._connected() | self._under_way | besides
-        return self._addresses.choose(others, trio.current_time(), self._rng, wait_max_s=wait_max_s)
+        return self._addresses.choose(
+            others,
+            trio.current_time(),
+            self._rng,
+            wait_max_s=wait_max_s,
+            proven_wait_max_s=proven_wait_max_s,
+        )
 
     async def _dial(self, address: Address) -> None:
         try:

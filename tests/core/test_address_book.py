@@ -198,6 +198,21 @@ def test_what_fails_waits_longer_and_longer_but_five_seconds_while_peers_are_few
     assert max(waits_while_few) <= RETRY_WHILE_FEW_S
 
 
+def test_only_what_once_worked_may_be_tried_again_sooner_on_its_own(
+    book: AddressBook, rng: random.Random
+) -> None:
+    dave = Address(someone(5), "/memory/5")
+    book.worked(at(1), now_ns=1)
+    book.told(dave.peer_id, [dave.place], Origin.AUTHOR)
+    for address in (at(1), dave):
+        for _ in range(UNPROVEN_FAILURES_MAX - 1):
+            book.failed(address, 0.0, rng, alone=False)
+    for besides, found in ((NOBODY, at(1)), (frozenset({id_of(ALICE)}), None)):
+        assert book.choose(besides, 5, rng) is None
+        assert book.choose(besides, 5, rng, proven_wait_max_s=5) == found
+    assert book.choose(frozenset({id_of(ALICE)}), 5, rng, wait_max_s=5) == dave
+
+
 @pytest.mark.parametrize(
     ("worked", "failures_max"), [(False, UNPROVEN_FAILURES_MAX), (True, PROVEN_FAILURES_MAX)]
 )

@@ -20,6 +20,10 @@ _FREEZES = (f"{_RUNS}::test_who_stands_still_is_judged_by_how_long",)
 _SPLITS = (f"{_RUNS}::test_a_split_is_known_as_one_and_heals",)
 _CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
 _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
+_TRIES_AGAIN = (
+    "tests/services/test_discovery.py"
+    "::test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take_turns"
+)
 
 MUTATIONS = (
     Mutation(
@@ -65,11 +69,35 @@ MUTATIONS = (
     Mutation(
         "it looks for those that it does not hear",
         "meshnode/services/discovery.py",
-        "missed = self._choose(company, heard)",
-        "missed = self._choose(company, frozenset())",
+        "self._choose(company, heard, ",
+        "self._choose(company, frozenset(), ",
         (
             "tests/services/test_discovery.py"
             "::test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear",
+        ),
+    ),
+    Mutation(
+        "who misses a provider soon tries again",
+        "meshnode/services/discovery.py",
+        "heard, proven_wait_max_s=wait_s)",
+        "heard)",
+        (_TRIES_AGAIN,),
+    ),
+    Mutation(
+        "many who miss a provider take turns",
+        "meshnode/services/discovery.py",
+        "wait_s = max(RETRY_WHILE_MISSING_S, shared_s)",
+        "wait_s = RETRY_WHILE_MISSING_S",
+        (_TRIES_AGAIN,),
+    ),
+    Mutation(
+        "only what once worked is tried again sooner",
+        "meshnode/core/address_book.py",
+        "(self._unproven, wait_max_s))",
+        "(self._unproven, proven_s))",
+        (
+            "tests/core/test_address_book.py"
+            "::test_only_what_once_worked_may_be_tried_again_sooner_on_its_own",
         ),
     ),
     Mutation(

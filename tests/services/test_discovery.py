@@ -11,7 +11,14 @@ import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
 
-from meshnode.core.address_book import RETRY_WHILE_BLIND_S, RETRY_WHILE_FEW_S, Address, Origin
+from meshnode.core.address_book import (
+    RETRY_WHILE_BLIND_S,
+    RETRY_WHILE_FEW_S,
+    RETRY_WHILE_MISSING_PER_NODE_S,
+    RETRY_WHILE_MISSING_S,
+    Address,
+    Origin,
+)
 from meshnode.core.facts import PeerLost, ProviderSuspected
 from meshnode.errors import DialRefused, PeerUnreachable
 from meshnode.services.connections import (
@@ -109,6 +116,45 @@ async def test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear(
             await trio.sleep(RETRY_WHILE_BLIND_S + DIAL_EVERY_S + 1)
             assert carol.peer_id in connected(bob)
             assert {addr.rpartition("/")[2] for _, addr in dials[before:]} == {carol.peer_id}
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("heard", "wait_s"),
+    [(PEERS_AIM + 2, RETRY_WHILE_MISSING_S), (60, 60 * RETRY_WHILE_MISSING_PER_NODE_S)],
+)
+async def test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take_turns(
+    autojump_clock: MockClock, heard: int, wait_s: float
+) -> None:
+    async with (
+        open_bench() as bob,
+        node(bob, ALICE) as alice,
+        node(bob, CAROL) as carol,
+        trio.open_nursery() as nursery,
+    ):
+        for number in range(PEERS_AIM + 2):
+            nursery.start_soon(listen_and_tell, bob, number + 10)
+        for number in range(PEERS_AIM + 2, heard):
+            bob.presence.heard(
+                bytes(SigningKey((number + 10).to_bytes(32, "big")).verify_key),
+                presence(Role.CONSUMER),
+                bob.clock.now_ns(),
+            )
+        await trio.sleep(0.1)
+        async with connecting(bob) as connections, every_dial(bob) as dials:
+            bob.addresses.told(carol.peer_id, carol.addrs(), Origin.AUTHOR)
+            await connections.redial(carol.peer_id)
+            await trio.sleep(1)
+            bob.network.cut_link(bob.mesh.peer_id, carol.peer_id)
+            bob.presence.heard(bytes(ALICE.verify_key), presence(Role.PROVIDER), bob.clock.now_ns())
+            bob.presence.connection_lost(alice.peer_id)
+            bob.presence.dial_refused(alice.peer_id)
+            bob.presence.nobody_to_ask(alice.peer_id)
+            await trio.sleep(300)
+            of_carol = [at for at, addr in dials if addr.endswith(carol.peer_id)][-3:]
+            assert [later - earlier for earlier, later in pairwise(of_carol)] == pytest.approx(
+                [wait_s] * 2, abs=1.5 * DIAL_EVERY_S
+            )
         nursery.cancel_scope.cancel()
 
 
