@@ -27,9 +27,8 @@ PROVEN_FAILURES_MAX = 1_000  # the same of what once worked: over an hour, or a 
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
 RETRY_WHILE_FEW_S = 5.0
 RETRY_WHILE_BLIND_S = 15.0
-RETRY_WHILE_MISSING_S = 15.0  # of those that worked, and …
-# … so much more for each node that we hear: together they dial a place once or twice a second.
-RETRY_WHILE_MISSING_PER_NODE_S = 0.75
+# Of what once worked; with a second for each node, all together would dial a place once a second.
+RETRY_WHILE_MISSING_S, RETRY_WHILE_MISSING_PER_NODE_S = 5.0, 0.75
 
 
 class Origin(IntEnum):
