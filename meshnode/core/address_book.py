@@ -27,8 +27,15 @@ PROVEN_FAILURES_MAX = 1_000  # the same of what once worked: over an hour, or a 
 RETRY = Backoff(first_s=2.0, cap_s=60.0)
 RETRY_WHILE_FEW_S = 5.0
 RETRY_WHILE_BLIND_S = 15.0
-# Of what once worked; with a second for each node, all together would dial a place once a second.
-RETRY_WHILE_MISSING_S, RETRY_WHILE_MISSING_PER_NODE_S = 5.0, 0.75
+RETRY_WHILE_MISSING_PER_NODE_S = 0.75
+
+
+def retry_while_missing_s(heard: int) -> float:
+    """How long an address that once worked waits at most while we look for who is missed.
+
+    So many nodes look who hear each other: together they dial a place once or twice a second.
+    """
+    return max(RETRY_WHILE_FEW_S, RETRY_WHILE_MISSING_PER_NODE_S * heard)
 
 
 class Origin(IntEnum):

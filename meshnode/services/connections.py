@@ -6,7 +6,13 @@ from collections.abc import Set as AbstractSet
 
 import trio
 
-from meshnode.core.address_book import RETRY, RETRY_WHILE_FEW_S, Address, AddressBook
+from meshnode.core.address_book import (
+    RETRY,
+    RETRY_WHILE_FEW_S,
+    Address,
+    AddressBook,
+    retry_while_missing_s,
+)
 from meshnode.core.backoff import Rng
 from meshnode.core.facts import DialFailed, PeerJoined, PeerLost
 from meshnode.core.link_table import LinkTable
@@ -181,6 +187,7 @@ class Connections:
             self._crowded = trio.Event()
         self._links.of(peer).opened(self._wall_clock.now_ns())
         self._observer.observe(PeerJoined(peer))
+        self._presence.connection_made()
         self._catch_up.offer(peer)
         self._pings.begin(peer)
 
@@ -233,7 +240,11 @@ class Connections:
             # A seed of many has no place for all of them: those who have others let it be.
             return RETRY.cap_s * (1 - RETRY.jitter * self._rng.random())
         delay_s = RETRY.delay_s(attempt, self._rng)
-        return min(delay_s, RETRY_WHILE_FEW_S) if connected < self._peers_min else delay_s
+        if connected < self._peers_min:
+            return min(delay_s, RETRY_WHILE_FEW_S)
+        if (heard := self._heard()) is not None:
+            return min(delay_s, retry_while_missing_s(len(heard)))
+        return delay_s
 
     def _is_connected(self, peer: str) -> bool:
         return peer in self._mesh.peer_ids()

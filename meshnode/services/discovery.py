@@ -9,10 +9,9 @@ import trio
 from meshnode.core.address_book import (
     RETRY_WHILE_BLIND_S,
     RETRY_WHILE_FEW_S,
-    RETRY_WHILE_MISSING_PER_NODE_S,
-    RETRY_WHILE_MISSING_S,
     Address,
     AddressBook,
+    retry_while_missing_s,
 )
 from meshnode.core.backoff import Rng
 from meshnode.errors import PeerUnreachable
@@ -82,8 +81,7 @@ class Discovery:
         if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look
             # for those who are not here.
-            shared_s = RETRY_WHILE_MISSING_PER_NODE_S * len(heard)
-            wait_s = max(RETRY_WHILE_MISSING_S, shared_s)
+            wait_s = retry_while_missing_s(len(heard))
             missed = self._choose(company, heard, proven_wait_max_s=wait_s)
             if missed is not None:
                 return missed

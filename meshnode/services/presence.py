@@ -78,6 +78,11 @@ class Presence:
         if facts:  # of most messages nothing follows
             self._tell(facts, now, now_ns)
 
+    def connection_made(self) -> None:
+        """A peer connected. While we miss a provider, it may be of those who miss us."""
+        if self.providers.misses_any(trio.current_time()):
+            self._back_in_touch.set()
+
     def connection_lost(self, peer_id: str) -> None:
         """The last connection to a peer broke, and we did not close it to have fewer."""
         self._tell_now(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
@@ -146,9 +151,10 @@ class Presence:
         self._returned = trio.Event()
 
     async def wait_back_in_touch(self) -> None:
-        """Wait until somebody answers again after nobody did, or we run again after a pause.
+        """Wait until others may hear us again who did not for a while.
 
-        One at a time; what happened since the last call counts, too.
+        Somebody answers after nobody did, we run again after a pause, or somebody connects while
+        we miss a provider. One at a time; what happened since the last call counts, too.
         """
         await self._back_in_touch.wait()
         self._back_in_touch = trio.Event()

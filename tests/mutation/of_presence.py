@@ -85,9 +85,9 @@ MUTATIONS = (
     ),
     Mutation(
         "many who miss a provider take turns",
-        "meshnode/services/discovery.py",
-        "wait_s = max(RETRY_WHILE_MISSING_S, shared_s)",
-        "wait_s = RETRY_WHILE_MISSING_S",
+        "meshnode/core/address_book.py",
+        "return max(RETRY_WHILE_FEW_S, RETRY_WHILE_MISSING_PER_NODE_S * heard)",
+        "return RETRY_WHILE_FEW_S",
         (_TRIES_AGAIN,),
     ),
     Mutation(
@@ -99,6 +99,30 @@ MUTATIONS = (
             "tests/core/test_address_book.py"
             "::test_only_what_once_worked_may_be_tried_again_sooner_on_its_own",
         ),
+    ),
+    Mutation(
+        "who misses a provider dials seeds as soon as others",
+        CONNECTIONS,
+        "if (heard := self._heard()) is not None:",
+        "if False:",
+        (
+            "tests/services/test_connections.py"
+            "::test_who_misses_a_provider_soon_dials_a_lost_seed_again",
+        ),
+    ),
+    Mutation(
+        "whom others may have missed says that it is there",
+        CONNECTIONS,
+        "        self._presence.connection_made()\n",
+        "",
+        ("tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told",),
+    ),
+    Mutation(
+        "who misses nobody was not missed",
+        PRESENCE,
+        "        if self.providers.misses_any(trio.current_time()):\n",
+        "        if True:\n",
+        ("tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told",),
     ),
     Mutation(
         "consumers of a large network wait their turn",

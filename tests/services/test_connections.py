@@ -120,6 +120,51 @@ async def test_with_peers_enough_a_lost_seed_is_dialled_more_and_more_seldom(
         nursery.cancel_scope.cancel()
 
 
+async def test_who_misses_a_provider_soon_dials_a_lost_seed_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob, trio.open_nursery() as nursery:
+        for number in range(PEERS_MIN):
+            nursery.start_soon(stay, bob, number + 1)
+        await trio.sleep(1)
+        lose(bob, CAROL)
+        async with connecting(bob, NOWHERE + id_of(ALICE)):
+            await trio.sleep(1200)
+        delays = [fact.retry_in_s for fact in failures(bob)]
+        assert len(delays) > 100
+        assert max(delays) <= RETRY_WHILE_FEW_S
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_comes_while_a_provider_is_missed_is_told(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, node(bob, ALICE) as alice, connecting(bob):
+        told = [0.0]
+
+        async def hear() -> None:
+            while True:
+                await bob.presence.wait_back_in_touch()
+                told.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hear)
+            for expected in (1, 2, 3):
+                await alice.connect(bob.mesh.addrs()[0])
+                await trio.sleep(1)
+                assert len(told) == expected
+                await alice.disconnect(bob.mesh.peer_id)
+                lose(bob, CAROL)
+                await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+
+
+def lose(bench: Bench, who: SigningKey) -> None:
+    """A provider is heard, and gone without a farewell."""
+    bench.hears(said(by=who, issued_ns=bench.clock.now_ns(), payload=presence()))
+    bench.presence.connection_lost(id_of(who))
+    bench.presence.dial_refused(id_of(who))
+    bench.presence.nobody_to_ask(id_of(who))
+
+
 async def stay(bench: Bench, number: int) -> None:
     async with client(bench, number) as (mesh, _):
         bench.presence.heard(key_from_peer_id(mesh.peer_id), presence(), START_NS)
