@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection, wait
 
+from meshnode.errors import ConfigError
 from simulations.runner import Outcome, Setup, simulate
 from simulations.scenario import load
-from simulations.seeds import SeedResult
+from simulations.seeds import REFUSED, SeedResult
 
 ERROR_LINES_MAX = 20  # of a run that ended by an exception
 WARM_UP = ("steady", 4, 0.2)  # scenario, nodes, minutes
@@ -29,14 +30,18 @@ def main(arguments: Sequence[str]) -> None:
     """
     name, nodes, minutes, stack, *seeds = arguments
     setup = Setup(load(name), int(nodes), 0, float(minutes), stack)
-    for result in run_all(setup, [int(seed) for seed in seeds], while_open=sys.stdin.fileno()):
-        print(json.dumps(asdict(result)), flush=True)
+    try:
+        for result in run_all(setup, [int(seed) for seed in seeds], while_open=sys.stdin.fileno()):
+            print(json.dumps(asdict(result)), flush=True)
+    except ConfigError as error:
+        print(json.dumps({REFUSED: str(error)}), flush=True)
 
 
 def run_all(setup: Setup, seeds: Sequence[int], *, while_open: int) -> Iterator[SeedResult]:
     """Run every seed, as many at a time as there are cores; results as they come.
 
-    No longer than the file `while_open` is; nothing is ever written to it.
+    No longer than the file `while_open` is; nothing is ever written to it. Raises ConfigError where
+    the setup is none that can be run.
     """
     name, nodes, minutes = WARM_UP
     simulate(Setup(load(name), nodes, 1, minutes, setup.stack))
@@ -68,13 +73,16 @@ class _Run:
         sender.close()
 
     def result(self) -> SeedResult:
-        """What came of it, once `results` is ready."""
+        """What came of it, once `results` is ready. Raises ConfigError."""
+        found: SeedResult | ConfigError
         try:
-            found: SeedResult = self.results.recv()
+            found = self.results.recv()
         except EOFError:
             found = _failed(self._setup, ["it ended unheard"])
         self._process.join()
         self.results.close()
+        if isinstance(found, ConfigError):
+            raise found
         return found
 
     def stop(self) -> None:
@@ -87,13 +95,23 @@ class _Run:
         self.results.close()
 
 
-def _play(setup: Setup, results: "Connection[SeedResult, None]") -> None:
+def _play(setup: Setup, results: "Connection[SeedResult | ConfigError, None]") -> None:
+    found: SeedResult | ConfigError
     try:
         found = _of(simulate(setup))
-    except BaseException:  # noqa: BLE001 - whatever ends a run is told with its seed
-        found = _failed(setup, traceback.format_exc().splitlines()[-ERROR_LINES_MAX:])
+    except BaseException as error:  # noqa: BLE001 - whatever ends a run is told with its seed
+        found = _refusal(error) or _failed(
+            setup, traceback.format_exc().splitlines()[-ERROR_LINES_MAX:]
+        )
     results.send(found)
     results.close()
+
+
+def _refusal(error: BaseException) -> ConfigError | None:
+    """What is wrong with the setup, if that is what ended the run."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, ConfigError) else None
 
 
 def _of(outcome: Outcome) -> SeedResult:

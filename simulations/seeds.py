@@ -9,8 +9,11 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from meshnode.errors import ConfigError
 from simulations.determinism import HASH_SEED
 from simulations.runner import Setup
+
+REFUSED = "refused"  # the key of what is told instead of results
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class SeedResult:
 def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None, None]:
     """Run every seed, as many at a time as there are cores; results as they come.
 
-    Raises RuntimeError where they cannot be run at all.
+    Raises ConfigError for a setup that cannot be run, RuntimeError where none can.
     """
     what = (setup.scenario.name, str(setup.nodes), str(setup.minutes), setup.stack)
     command = [sys.executable, "-m", "simulations.forks", *what, *map(str, seeds)]
@@ -49,6 +52,8 @@ def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None,
         try:
             for line in forks.stdout:
                 told = json.loads(line)
+                if REFUSED in told:
+                    raise ConfigError(told[REFUSED])
                 yield SeedResult(**{**told, "violations": tuple(told["violations"])})
             if forks.wait():
                 raise RuntimeError(f"running seeds ended with code {forks.returncode}")

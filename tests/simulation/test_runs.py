@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from meshnode.errors import ConfigError
 from simulations.checkers.court import Violation
 from simulations.report import as_json, as_text
 from simulations.report_page import page
@@ -99,6 +100,11 @@ def test_a_run_that_ends_by_an_exception_fails_its_seed(tmp_path: os.PathLike[st
     (result,) = run_seeds(Setup(load(file), 3, 1, 0.1), [5])
     assert not result.holds
     assert any("oops" in line for line in result.violations)
+
+
+def test_a_setup_that_cannot_be_run_is_told_once_and_fails_no_seed() -> None:
+    with pytest.raises(ConfigError, match="needs 5 and more"):
+        list(run_seeds(Setup(load("halves"), 4, 1, 5.0), range(1, 4)))
 
 
 ENDED_WITHIN_S = 10.0
