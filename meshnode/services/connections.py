@@ -187,7 +187,8 @@ class Connections:
             self._crowded = trio.Event()
         self._links.of(peer).opened(self._wall_clock.now_ns())
         self._observer.observe(PeerJoined(peer))
-        self._presence.connection_made()
+        if self.is_node(peer) or self._addresses.of(peer):  # who only asks has none
+            self._presence.node_connected()
         self._catch_up.offer(peer)
         self._pings.begin(peer)
 

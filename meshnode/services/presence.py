@@ -1,5 +1,6 @@
 """Presence: keeps track of who is there, and of how long nobody is."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import trio
@@ -31,6 +32,8 @@ from protocols.messages import PresenceUpdate, PriceUpdate
 IN_TOUCH_NS = 15 * 10**9
 # Gossip brings what we did not hear for a while; of one gone for longer, prices may be missing.
 MISSED_AFTER_S = 20.0
+# Who comes and goes does not make us say again and again that we are there, and all our prices.
+MET_EVERY_S = 60.0
 
 
 class Presence:
@@ -64,6 +67,7 @@ class Presence:
         self._suspected = trio.Event()
         self._back_in_touch = trio.Event()
         self._returned = trio.Event()
+        self._met_at = -math.inf  # somebody whom we may have missed
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -78,9 +82,11 @@ class Presence:
         if facts:  # of most messages nothing follows
             self._tell(facts, now, now_ns)
 
-    def connection_made(self) -> None:
-        """A peer connected. While we miss a provider, it may be of those who miss us."""
-        if self.providers.misses_any(trio.current_time()):
+    def node_connected(self) -> None:
+        """A node connected. While we miss a provider, it may be of those who miss us."""
+        now = trio.current_time()
+        if now >= self._met_at + MET_EVERY_S and self.providers.misses_any(now):
+            self._met_at = now
             self._back_in_touch.set()
 
     def connection_lost(self, peer_id: str) -> None:
@@ -153,8 +159,8 @@ class Presence:
     async def wait_back_in_touch(self) -> None:
         """Wait until others may hear us again who did not for a while.
 
-        Somebody answers after nobody did, we run again after a pause, or somebody connects while
-        we miss a provider. One at a time; what happened since the last call counts, too.
+        Somebody answers after nobody did, we run again after a pause, or a node connects while we
+        miss a provider. One at a time; what happened since the last call counts, too.
         """
         await self._back_in_touch.wait()
         self._back_in_touch = trio.Event()

@@ -20,6 +20,7 @@ _FREEZES = (f"{_RUNS}::test_who_stands_still_is_judged_by_how_long",)
 _SPLITS = (f"{_RUNS}::test_a_split_is_known_as_one_and_heals",)
 _CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
 _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
+_MET = "tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told"
 _TRIES_AGAIN = (
     "tests/services/test_discovery.py"
     "::test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take_turns"
@@ -113,16 +114,30 @@ MUTATIONS = (
     Mutation(
         "whom others may have missed says that it is there",
         CONNECTIONS,
-        "        self._presence.connection_made()\n",
-        "",
-        ("tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told",),
+        "            self._presence.node_connected()\n",
+        "            pass\n",
+        (_MET,),
     ),
     Mutation(
         "who misses nobody was not missed",
         PRESENCE,
-        "        if self.providers.misses_any(trio.current_time()):\n",
-        "        if True:\n",
-        ("tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told",),
+        "if now >= self._met_at + MET_EVERY_S and self.providers.misses_any(now):",
+        "if now >= self._met_at + MET_EVERY_S:",
+        (_MET,),
+    ),
+    Mutation(
+        "who comes and goes makes us speak once a minute",
+        PRESENCE,
+        "if now >= self._met_at + MET_EVERY_S and self.providers.misses_any(now):",
+        "if self.providers.misses_any(now):",
+        (_MET,),
+    ),
+    Mutation(
+        "who only asks missed nobody",
+        CONNECTIONS,
+        "if self.is_node(peer) or self._addresses.of(peer):",
+        "if True:",
+        (_MET,),
     ),
     Mutation(
         "consumers of a large network wait their turn",

@@ -18,6 +18,7 @@ from meshnode.ports import PING_TIMEOUT_S
 from meshnode.services.beat import Beat
 from meshnode.services.connections import PEERS_MIN, Connections
 from meshnode.services.pings import PING_EVERY_S, PINGS_MISSED_MAX
+from meshnode.services.presence import MET_EVERY_S
 from protocols.ids import key_from_peer_id
 from simulations.clock import START_NS
 from simulations.model_mesh import ModelMesh, open_model_mesh
@@ -138,22 +139,34 @@ async def test_who_misses_a_provider_soon_dials_a_lost_seed_again(
 
 async def test_who_comes_while_a_provider_is_missed_is_told(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, node(bob, ALICE) as alice, connecting(bob):
-        told = [0.0]
+        told = 0
 
         async def hear() -> None:
+            nonlocal told
             while True:
                 await bob.presence.wait_back_in_touch()
-                told.append(trio.current_time())
+                told += 1
+
+        async def come(*places: str) -> int:
+            bob.addresses.told(alice.peer_id, places, Origin.AUTHOR)
+            await alice.connect(bob.mesh.addrs()[0])
+            await trio.sleep(1)
+            await alice.disconnect(bob.mesh.peer_id)
+            await trio.sleep(1)
+            return told
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hear)
-            for expected in (1, 2, 3):
-                await alice.connect(bob.mesh.addrs()[0])
-                await trio.sleep(1)
-                assert len(told) == expected
-                await alice.disconnect(bob.mesh.peer_id)
-                lose(bob, CAROL)
-                await trio.sleep(1)
+            place = NOWHERE.removesuffix("/p2p/")
+            assert await come(place) == 0  # nobody is missed
+            lose(bob, CAROL)
+            assert await come(place) == 1
+            assert await come(place) == 1
+            await trio.sleep(MET_EVERY_S)
+            assert await come(place) == 2
+            await trio.sleep(MET_EVERY_S)
+            bob.addresses.forget(alice.peer_id)
+            assert await come() == 2  # one who only asks
             nursery.cancel_scope.cancel()
 
 
