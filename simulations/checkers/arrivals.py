@@ -59,6 +59,8 @@ class Arrivals(Informed):
         heard = self._heard.get(author)
         if heard is None or message.epoch != self._epochs[author]:
             return
+        if self._reach.up_s(node) < UP_S:
+            return  # they may have found each other, and nobody else yet
         heard.add((message.topic, message.seq))
         if len(heard) == RETURN_MESSAGES:
             del self._heard[author]

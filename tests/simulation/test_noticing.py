@@ -5,7 +5,7 @@ from trio.testing import MockClock
 
 from meshnode.core.facts import ProviderLost, ProviderReturned, ProviderSkewed
 from protocols.messages import Presence
-from simulations.checkers.arrivals import Arrivals
+from simulations.checkers.arrivals import UP_S, Arrivals
 from simulations.checkers.departures import Departures
 from simulations.checkers.first_prices import FirstPrices
 from simulations.world_node import WorldNode
@@ -111,11 +111,16 @@ def back(provider: WorldNode) -> ProviderReturned:
 async def test_the_second_message_makes_a_provider_known(autojump_clock: MockClock) -> None:
     async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
         trial.tell(bob, lost(alice))
-        await trial.wait(20)
+        trial.checker.accepted(alice, said_by(alice, 1))
+        await trial.wait(int(UP_S) - 1)
+        for seq in (1, 2):
+            trial.checker.accepted(bob, said_by(alice, seq))
+        await trial.wait(11)
+        assert trial.saw == []  # bob had only just started himself
         for seq in (1, 2, 3):
             trial.checker.accepted(alice, said_by(alice, seq))
         await trial.wait(6)
-        assert trial.saw == []  # nobody has heard of it
+        assert trial.saw == []  # nobody else has heard of it
         for seq in (2, 2, 3):
             trial.checker.accepted(bob, said_by(alice, seq))
         await trial.wait(6)
