@@ -33,9 +33,10 @@ from meshnode.services.discovery import DIAL_EVERY_S
 from protocols.ids import key_from_peer_id
 from protocols.messages import PresenceUpdate, Role
 from simulations.clock import START_NS
+from simulations.model_mesh import ModelMesh
 from tests.cast import ALICE, CAROL, MALLORY, id_of, presence, said
 from tests.services.bench import Bench, client, open_bench
-from tests.services.test_connections import connected, connecting, node
+from tests.services.test_connections import connected, connecting, lose, node
 
 POISON = (
     "/ip4/0.0.0.0/tcp/22",
@@ -93,7 +94,7 @@ async def test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear(
 ) -> None:
     async with (
         open_bench() as bob,
-        node(bob, ALICE) as alice,
+        node(bob, ALICE),
         node(bob, CAROL) as carol,
         trio.open_nursery() as nursery,
     ):
@@ -106,10 +107,7 @@ async def test_who_misses_a_provider_looks_for_nodes_that_it_does_not_hear(
             await trio.sleep(30)
             before = len(dials)
             # Alice provides, and is lost: she may be with carol, where we cannot hear them.
-            bob.presence.heard(bytes(ALICE.verify_key), presence(Role.PROVIDER), bob.clock.now_ns())
-            bob.presence.connection_lost(alice.peer_id)
-            bob.presence.dial_refused(alice.peer_id)
-            bob.presence.nobody_to_ask(alice.peer_id)
+            lose(bob, ALICE)
             assert bob.providers.misses_any(trio.current_time())
             bob.network.mend_link(bob.mesh.peer_id, carol.peer_id)
             await trio.sleep(RETRY_WHILE_BLIND_S + DIAL_EVERY_S + 1)
@@ -125,7 +123,7 @@ async def test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take
     assert retry_while_missing_s(heard) == wait_s
     async with (
         open_bench() as bob,
-        node(bob, ALICE) as alice,
+        node(bob, ALICE),
         node(bob, CAROL) as carol,
         trio.open_nursery() as nursery,
     ):
@@ -143,10 +141,7 @@ async def test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take
             await connections.redial(carol.peer_id)
             await trio.sleep(1)
             bob.network.cut_link(bob.mesh.peer_id, carol.peer_id)
-            bob.presence.heard(bytes(ALICE.verify_key), presence(Role.PROVIDER), bob.clock.now_ns())
-            bob.presence.connection_lost(alice.peer_id)
-            bob.presence.dial_refused(alice.peer_id)
-            bob.presence.nobody_to_ask(alice.peer_id)
+            lose(bob, ALICE)
             await trio.sleep(300)
             of_carol = [at for at, addr in dials if addr.endswith(carol.peer_id)][-3:]
             assert [later - earlier for earlier, later in pairwise(of_carol)] == pytest.approx(
@@ -239,9 +234,9 @@ async def test_a_suspect_is_dialled_where_it_said_it_is_and_hearsay_proves_nothi
             await connections.redial(id_of(ALICE))
 
 
-async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
-    autojump_clock: MockClock,
-) -> None:
+@asynccontextmanager
+async def after_a_look() -> AsyncIterator[tuple[Bench, ModelMesh]]:
+    """Bob, who has peers enough, has heard alice, and dialled her to see whether she is there."""
     async with (
         open_bench() as bob,
         node(bob, ALICE) as alice,
@@ -254,11 +249,18 @@ async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
         bob.hears(said(payload=presence()))
         bob.addresses.told(alice.peer_id, alice.addrs(), Origin.AUTHOR)
         await connections.redial(alice.peer_id)
+        yield bob, alice
+        nursery.cancel_scope.cancel()
+
+
+async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
+    autojump_clock: MockClock,
+) -> None:
+    async with after_a_look() as (bob, alice):
         await trio.sleep(1)
         assert alice.peer_id not in connected(bob)
         assert PeerLost(alice.peer_id) in bob.witness.facts
         assert bob.witness.of(ProviderSuspected) == []
-        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
@@ -273,18 +275,7 @@ async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
 async def test_who_looks_back_at_once_is_not_suspected_for_going(
     autojump_clock: MockClock, later_s: float, lasts_s: float, suspected: int
 ) -> None:
-    async with (
-        open_bench() as bob,
-        node(bob, ALICE) as alice,
-        connecting(bob) as connections,
-        trio.open_nursery() as nursery,
-    ):
-        for number in range(PEERS_AIM):
-            nursery.start_soon(visit, bob, number + 10)
-        await trio.sleep(1)
-        bob.hears(said(payload=presence()))
-        bob.addresses.told(alice.peer_id, alice.addrs(), Origin.AUTHOR)
-        await connections.redial(alice.peer_id)
+    async with after_a_look() as (bob, alice):
         await trio.sleep(later_s)
         bob.hears(said(seq=2, payload=presence()))
         await alice.connect(bob.mesh.addrs()[0])
@@ -293,7 +284,6 @@ async def test_who_looks_back_at_once_is_not_suspected_for_going(
         await trio.sleep(0.1)
         assert alice.peer_id not in connected(bob)
         assert len(bob.witness.of(ProviderSuspected)) == suspected
-        nursery.cancel_scope.cancel()
 
 
 async def visit(bench: Bench, number: int) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import mmap
+import sys
 
 import pytest
 
@@ -70,12 +71,20 @@ def test_whole_pages_are_found_of_what_is_ours_alone() -> None:
 
 
 def test_what_is_in_memory_stays_the_same() -> None:
-    pages = open_huge_pages()
+    looks: list[int] = []
+
+    def more_and_more() -> int:
+        looks.append(GROWN_BY * len(looks))
+        return looks[-1]
+
+    pages = open_huge_pages(more_and_more)  # whatever this process had at its peak before
     text = bytes(range(256))
     with mmap.mmap(-1, 2 * GROWN_BY) as memory:
         for at in range(0, len(memory), mmap.PAGESIZE):
             memory[at : at + len(text)] = text
         pages.look()
+        if sys.platform == "linux":
+            assert len(looks) == 3  # it had grown, and was put together
         assert all(
             memory[at : at + len(text)] == text for at in range(0, len(memory), mmap.PAGESIZE)
         )
