@@ -1,9 +1,13 @@
 """How long virtual minutes take, on one core."""
 
+import multiprocessing
 import os
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from simulations import virtual_time
+from simulations.huge_pages import HugePages
 from simulations.runner import Outcome, Setup, simulate
 from simulations.scenario import load
 from tests.bench.figures import show
@@ -45,3 +49,23 @@ def test_the_model_through_an_outage() -> None:
     """For a thousand nodes three minutes were wanted; it takes longer still."""
     outcome = play("outage", nodes=MODELLED_NODES, minutes=15, stack="model")
     assert outcome.delivered == outcome.expected
+
+
+def test_what_huge_pages_save() -> None:
+    """Of the first minutes of an outage, with them and without side by side."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        (trace, with_s), (same, without_s) = pool.map(_play_in_pages, (True, False))
+    assert trace == same
+    show(
+        f"huge pages, {MODELLED_NODES} nodes",
+        with_s=with_s,
+        without_s=without_s,
+        ratio=with_s / without_s,
+    )
+
+
+def _play_in_pages(huge: bool) -> tuple[str, float]:
+    if not huge:
+        vars(virtual_time)["open_huge_pages"] = lambda: HugePages(int, tuple, None)
+    outcome = simulate(Setup(load("outage"), MODELLED_NODES, 1, 2.0, "model"))
+    return outcome.trace, outcome.cpu_s
