@@ -1,6 +1,6 @@
 """Memory in huge pages: a thousand nodes fill a gigabyte, and the next to run is always elsewhere.
 
-With pages of 4 KiB, finding out where each is took a ninth of a run with a thousand nodes. Linux
+With pages of 4 KiB, finding out where each is took an eighth of a run with a thousand nodes. Linux
 from 6.1 on puts those in use together when asked; elsewhere a run is just slower.
 """
 
