@@ -90,7 +90,8 @@ class Arrivals(Informed):
         """Nobody who has been there for half a minute is unknown to anybody."""
         for provider in self.world.running():
             if provider.is_provider:
-                self._look(_Due(0.0, 0.0, provider, provider.starts, "every fault ended"), 30.0)
+                now = trio.current_time()
+                self._look(_Due(now, now, provider, provider.starts, "every fault ended"), 30.0)
 
     def _expect(
         self,
@@ -115,9 +116,16 @@ class Arrivals(Informed):
                 or self._reach.together_s(node, provider) < since_s
             ):
                 continue
-            belief = self._beliefs.of(node, provider)
-            if belief not in KNOWN:
+            if not self._was_noticed(node, due):
+                belief = self._beliefs.of(node, provider)
                 self.violated(
                     node.name,
                     f"{since_s:.1f} s after {due.why}, {provider.name} is {belief.value} here",
                 )
+
+    def _was_noticed(self, node: WorldNode, due: _Due) -> bool:
+        belief = self._beliefs.of(node, due.provider)
+        if belief is Belief.SUSPECT:
+            # Suspect is only who was known: it was noticed, and its connection broke since.
+            return self._beliefs.said_at(node, due.provider) > due.since
+        return belief in KNOWN

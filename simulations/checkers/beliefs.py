@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+import trio
+
 from meshnode.core.facts import (
     Fact,
     ProviderCleared,
@@ -36,11 +38,18 @@ class Beliefs(Witness):
     """By node and by the provider's peer id; who starts has said nothing."""
 
     def __init__(self) -> None:
-        self._said: dict[WorldNode, dict[str, Belief]] = {}
+        self._said: dict[WorldNode, dict[str, tuple[Belief, float]]] = {}
 
     def of(self, node: WorldNode, provider: WorldNode) -> Belief:
         """What a node last said of a provider."""
-        return self._said.get(node, {}).get(provider.peer_id, Belief.NOTHING)
+        return self._last(node, provider)[0]
+
+    def said_at(self, node: WorldNode, provider: WorldNode) -> float:
+        """When it said so, in virtual seconds; 0 where it has said nothing."""
+        return self._last(node, provider)[1]
+
+    def _last(self, node: WorldNode, provider: WorldNode) -> tuple[Belief, float]:
+        return self._said.get(node, {}).get(provider.peer_id, (Belief.NOTHING, 0.0))
 
     def ended(self, node: WorldNode) -> None:
         """Who has ended says nothing any more."""
@@ -63,4 +72,4 @@ class Beliefs(Witness):
                 belief = Belief.SKEWED
             case _:
                 return
-        self._said.setdefault(node, {})[fact.provider_id] = belief
+        self._said.setdefault(node, {})[fact.provider_id] = belief, trio.current_time()

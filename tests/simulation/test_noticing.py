@@ -3,7 +3,12 @@
 import pytest
 from trio.testing import MockClock
 
-from meshnode.core.facts import ProviderLost, ProviderReturned, ProviderSkewed
+from meshnode.core.facts import (
+    ProviderLost,
+    ProviderReturned,
+    ProviderSkewed,
+    ProviderSuspected,
+)
 from protocols.messages import Presence
 from simulations.checkers.arrivals import UP_S, Arrivals
 from simulations.checkers.departures import Departures
@@ -125,6 +130,40 @@ async def test_the_second_message_makes_a_provider_known(autojump_clock: MockClo
             trial.checker.accepted(bob, said_by(alice, seq))
         await trial.wait(6)
         assert trial.saw == ["5.0 s after its second message, alice is gone here"]
+
+
+def suspected(provider: WorldNode) -> ProviderSuspected:
+    return ProviderSuspected(provider.peer_id, "connection", 1.0)
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_who_is_suspected_after_it_was_noticed_was_noticed(
+    autojump_clock: MockClock, before: bool
+) -> None:
+    """A connection may break at any time; what was suspected before is not cleared by that."""
+    async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
+        await trial.wait(20)
+        trial.checker.accepted(alice, said_by(alice, 1))
+        if before:
+            trial.tell(bob, suspected(alice))
+        await trial.wait(1)
+        for seq in (1, 2):
+            trial.checker.accepted(bob, said_by(alice, seq))
+        await trial.wait(4)
+        if not before:
+            trial.tell(bob, suspected(alice))
+        await trial.wait(2)
+        assert trial.saw == (
+            ["5.0 s after its second message, alice is suspect here"] if before else []
+        )
+
+
+async def test_who_is_suspect_in_the_end_is_not_known(autojump_clock: MockClock) -> None:
+    async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
+        await trial.wait(60)
+        trial.tell(bob, suspected(alice))
+        trial.checker.finish()
+        assert trial.saw == ["30.0 s after every fault ended, alice is suspect here"]
 
 
 @pytest.mark.parametrize("is_told", [False, True])
