@@ -24,8 +24,9 @@ TTL_INTERVALS = 12
 PRESENCE_EVERY_S = 60.0
 PAUSE_MIN_S = 0.5
 # What a node says when it starts finds few peers or none, so it says it again before it falls
-# into its pace; its prices, too, which would be due again only after a minute.
-EARLY_INTERVALS_S = (2.0, 8.0)
+# into its pace; its prices, too, which would be due again only after a minute. A provider keeps to
+# its interval meanwhile: where its connection breaks, nobody waits for longer.
+EARLY_INTERVALS_S = {Role.PROVIDER: (2.0, 4.0, 4.0), Role.CONSUMER: (2.0, 8.0)}
 # In a network so large that its consumers share a budget, a consumer waits its turn from the start:
 # where a thousand start together, each hears all of them.
 CONSUMERS_UNHURRIED = int(CONSUMER_INTERVAL_MIN_S / CONSUMER_INTERVAL_PER_NODE_S)
@@ -69,7 +70,7 @@ class Announcer:
 
     async def _begin(self) -> None:
         """A provider is to be known at once."""
-        for number, early_s in enumerate(EARLY_INTERVALS_S):
+        for number, early_s in enumerate(EARLY_INTERVALS_S[self._role]):
             await self._say()
             if number == 1:
                 self._publisher.repeat()
@@ -78,7 +79,7 @@ class Announcer:
 
     async def _join(self) -> None:
         """A consumer says that it is there when it has peers, and to those who join after it."""
-        for early_s in EARLY_INTERVALS_S:
+        for early_s in EARLY_INTERVALS_S[self._role]:
             await trio.sleep(early_s)
             if self._providers.present_count > CONSUMERS_UNHURRIED:
                 self._pace_from = trio.current_time() - self._interval_s() * self._rng.random()

@@ -33,7 +33,7 @@ IN_TOUCH_NS = 15 * 10**9
 # Gossip brings what we did not hear for a while; of one gone for longer, prices may be missing.
 MISSED_AFTER_S = 20.0
 # Who comes and goes does not make us say again and again that we are there, and all our prices.
-MET_EVERY_S = 60.0
+MET_EVERY_S = 20.0
 
 
 class Presence:

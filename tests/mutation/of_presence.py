@@ -112,6 +112,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a provider that starts keeps to its interval",
+        ANNOUNCE,
+        "Role.PROVIDER: (2.0, 4.0, 4.0)",
+        "Role.PROVIDER: (2.0, 8.0)",
+        ("tests/services/test_presence.py::test_a_provider_speaks_every_five_seconds",),
+    ),
+    Mutation(
         "whom others may have missed says that it is there",
         CONNECTIONS,
         "            self._presence.node_connected()\n",
@@ -126,7 +133,7 @@ MUTATIONS = (
         (_MET,),
     ),
     Mutation(
-        "who comes and goes makes us speak once a minute",
+        "who comes and goes makes us speak only now and then",
         PRESENCE,
         "if now >= self._met_at + MET_EVERY_S and self.providers.misses_any(now):",
         "if self.providers.misses_any(now):",
