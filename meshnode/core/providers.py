@@ -114,6 +114,10 @@ class Providers:
         """Every provider remembered, by key."""
         return {record.key: record for record in self._table}
 
+    def remembers(self, author: bytes) -> bool:
+        """Whether a provider is one of these."""
+        return self._table.get(author) is not None
+
     def find(self, peer: str) -> ProviderRecord | None:
         """The record of a provider by its peer id."""
         return self._table.find(peer)

@@ -87,7 +87,7 @@ class Remember:
 def recall(acquaintances: Acquaintances, providers: Providers, author: bytes, now_ns: int) -> None:
     """Bring a provider that is known from before back among those that presence tracks."""
     last_seen_ns = acquaintances.last_seen_ns(author)
-    if last_seen_ns is not None and author not in providers.records():
+    if last_seen_ns is not None and not providers.remembers(author):
         providers.remember(author, last_seen_ns, trio.current_time(), now_ns)
 
 
