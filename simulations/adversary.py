@@ -51,7 +51,6 @@ class Adversary:
         self._clock = VirtualClock()
         self._heard: deque[Envelope] = deque(maxlen=HEARD_MAX)
         self._mesh: Mesh | None = None
-        self._seqno = 1 << 63
         self._seq = 0
 
     @property
@@ -118,9 +117,8 @@ class Adversary:
         )
 
     def _inject(self, gossip: ModelGossip, envelope: Envelope) -> None:
-        self._seqno += 1
-        message_id = (envelope.message.author, self._seqno)
-        gossip.inject(GossipMessage(message_id, envelope.message.topic, envelope.raw))
+        message = envelope.message
+        gossip.inject(GossipMessage(message.author, message.topic, envelope.raw))
 
     async def _serve_status(self, stream: Stream) -> None:
         """What a node answers its neighbours, but for the neighbours of its own."""

@@ -6,8 +6,8 @@ lost but with a connection.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -27,17 +27,20 @@ DEGREE, DEGREE_LOW, DEGREE_HIGH = 4, 3, 8
 LAZY_DEGREE = 6  # how many peers outside the mesh are told what we have
 HISTORY_HEARTBEATS = 3  # for how long we tell of a message
 INBOUND_MAX = 4_096  # accepted, waiting for `receive`; then new ones are refused as busy
-# Two generations of ids: one is forgotten when the other is full, or after this time.
-SEEN_MAX = 32_768
-SEEN_TTL_S = 120.0
 
 
-class GossipMessage(NamedTuple):
-    """A message on its way; `sender` (a raw public key) and `seqno` are its id."""
+@dataclass(eq=False, slots=True)
+class GossipMessage:
+    """A message on its way, the same for all of them; `sender` is a raw public key.
 
-    id: tuple[bytes, int]
+    `heard_by` are the numbers of those that accepted it. It stands here and not with each node: a
+    message passes all nodes within a second, and each asks for several others whether they have it.
+    """
+
+    sender: bytes
     topic: Topic
     data: bytes
+    heard_by: set[int] = field(default_factory=set)
 
 
 class ModelGossip:
@@ -51,13 +54,10 @@ class ModelGossip:
         self._network = network
         self._key = key
         self._judge = judge
-        self._seqno = round(trio.current_time() * 10**9)  # after a restart, ids are new
-        self._seen: set[tuple[bytes, int]] = set()
-        self._seen_before: set[tuple[bytes, int]] = set()
-        self._turned_at = trio.current_time()
+        self._number = next(network.numbers)  # after a restart, another
         self._history: deque[list[GossipMessage]] = deque([[]], maxlen=HISTORY_HEARTBEATS)
         self._accepted: deque[Accepted] = deque()
-        self._waiting = trio.lowlevel.ParkingLot()
+        self._receiving: trio.lowlevel.Task | None = None  # waits for the next
         self._accepted_count = 0
         self._ignored: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -73,8 +73,7 @@ class ModelGossip:
     async def publish(self, topic: Topic, data: bytes) -> None:
         """See `Gossip.publish`."""
         await trio.lowlevel.checkpoint()
-        self._seqno += 1
-        refusal = self.hear(topic, self._key, self._seqno, data, forwarder=None)
+        refusal = self.hear(GossipMessage(self._key, topic, data), forwarder=None)
         if refusal is not None:
             raise PublishRefused(refusal)
 
@@ -83,7 +82,9 @@ class ModelGossip:
         if self._accepted:
             await trio.lowlevel.checkpoint()
         while not self._accepted:
-            await self._waiting.park()
+            assert self._receiving is None, "one task at a time receives"
+            self._receiving = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._stop_receiving)
         return self._accepted.popleft()
 
     async def flush(self) -> None:
@@ -105,35 +106,22 @@ class ModelGossip:
 
     # --- messages ---------------------------------------------------------------------------
 
-    def hear(
-        self, topic: Topic, sender: bytes, seqno: int, data: bytes, forwarder: str | None
-    ) -> str | None:
-        """A message arrived from a peer, or from ourselves; why it was refused, if it was."""
-        return self._hear(GossipMessage((sender, seqno), topic, data), forwarder)
-
     def inject(self, message: GossipMessage) -> None:
         """Send a message to every peer as if it had come to us, as only an attacker does."""
         for connection in list(self._owner.connections.values()):
             self._send(connection, message)
 
-    def has_seen(self, message_id: tuple[bytes, int]) -> bool:
-        """Whether a message was accepted here a short while ago."""
-        return message_id in self._seen or message_id in self._seen_before
-
-    def has_seen_all(self, message_ids: Iterable[tuple[bytes, int]]) -> bool:
-        """Whether surely all of these were; most often they were, and lately."""
-        return all(map(self._seen.__contains__, message_ids))
-
-    def _hear(self, message: GossipMessage, forwarder: str | None) -> str | None:
+    def hear(self, message: GossipMessage, forwarder: str | None) -> str | None:
+        """A message came from a peer, or from ourselves; why it was refused, if it was."""
         if self._judge is None:
             return None
-        if self.has_seen(message.id):
+        if self._number in message.heard_by:
             self._network.duplicates += 1
             return None
         if len(self._accepted) >= INBOUND_MAX:
             self._ignored[Reason.BUSY.value] += 1
             return Reason.BUSY.value
-        match self._judge(message.topic, message.id[0], message.data):
+        match self._judge(message.topic, message.sender, message.data):
             case Accepted() as accepted:
                 self._accepted_count += 1
             case Ignored(reason=reason):
@@ -144,16 +132,18 @@ class ModelGossip:
                 return reason.value
         self._note(message)
         self._accepted.append(accepted)
-        self._waiting.unpark()
+        if self._receiving is not None:
+            trio.lowlevel.reschedule(self._receiving)
+            self._receiving = None
         self._pass_on(message, forwarder)
         return None
 
+    def _stop_receiving(self, _: object) -> trio.lowlevel.Abort:
+        self._receiving = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
     def _note(self, message: GossipMessage) -> None:
-        now = trio.current_time()
-        if len(self._seen) >= SEEN_MAX or now - self._turned_at >= SEEN_TTL_S:
-            self._seen_before, self._seen = self._seen, set()
-            self._turned_at = now
-        self._seen.add(message.id)
+        message.heard_by.add(self._number)
         self._history[-1].append(message)
         self._network.talkative[self._peer_id] = None
 
@@ -168,7 +158,7 @@ class ModelGossip:
             if name == forwarder:
                 continue
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
-            if connection.gossip.has_seen(message.id):
+            if connection.gossip._number in message.heard_by:
                 self._network.duplicates += 1
             elif hop_s:
                 self._network.timeline.call_at(
@@ -183,7 +173,7 @@ class ModelGossip:
     def arrived(self, connection: Connection, message: GossipMessage, forwarder: str) -> None:
         """A message came over our end of a connection."""
         if connection.is_open:
-            self._hear(message, forwarder)
+            self.hear(message, forwarder)
 
     # --- the mesh ---------------------------------------------------------------------------
 
@@ -192,21 +182,18 @@ class ModelGossip:
         self._keep_degree()
         recent = [message for heard in self._history for message in heard]
         if recent and self._peer_id not in self._network.muted:
-            ids = [message.id for message in recent]
             outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
             for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
                 gossip = connection.gossip
-                if not gossip.judges or gossip.has_seen_all(ids):
-                    continue
-                missing = [m for m in recent if not gossip.has_seen(m.id)]
-                if missing:
+                missing = [m for m in recent if gossip._number not in m.heard_by]
+                if missing and gossip.judges:
                     connection.wire.send(gossip.told, connection.partner, missing)
         self._history.append([])
         return any(self._history)
 
     def told(self, connection: Connection, messages: list[GossipMessage]) -> None:
         """IHAVE: ask for what we miss (IWANT); it is sent when that arrives."""
-        wanted = [m for m in messages if not self.has_seen(m.id)]
+        wanted = [m for m in messages if self._number not in m.heard_by]
         if connection.is_open and wanted:
             connection.wire.send(connection.gossip.asked, connection.partner, wanted)
 

@@ -1,5 +1,6 @@
 """The model's network: who is there, and what lies between them."""
 
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -39,6 +40,7 @@ class ModelNetwork:
         self._on_one_machine = on_one_machine
         self.timeline = Timeline()
         self.nodes: dict[str, ModelMesh] = {}
+        self.numbers = itertools.count()  # of those that gossip, in the order in which they came
         self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
         self.muted: set[str] = set()  # whose gossip goes nowhere
         self.frozen: set[str] = set()  # who answers nothing, its connections open

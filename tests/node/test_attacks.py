@@ -22,6 +22,7 @@ from protocols.envelope import Envelope, open_envelope
 from protocols.ids import PRICES_PROTOCOL, Topic, peer_id
 from protocols.limits import REQUEST_BYTES_MAX
 from protocols.queries import ProofsHeader
+from simulations.model_gossip import GossipMessage
 from simulations.model_mesh import ModelMesh, open_model_mesh
 from simulations.world import World, open_world
 from simulations.world_node import WorldNode
@@ -42,17 +43,15 @@ class Eavesdropper:
     world: World
     mesh: ModelMesh
     heard: list[tuple[Topic, bytes, bytes]] = field(default_factory=list)
-    _seqno: int = 10**18
 
     def judge(self, topic: Topic, sender: bytes, data: bytes) -> Verdict:
         self.heard.append((topic, sender, data))
         return Accepted(open_envelope(data))
 
     def send(self, victim: WorldNode, topic: Topic, sender: bytes, data: bytes) -> str | None:
-        """Put a message into the victim's gossip under a number never used; why it was refused."""
-        self._seqno += 1
+        """Put a message into the victim's gossip as one that is new; why it was refused."""
         gossip = self.world.network.nodes[victim.peer_id].gossip
-        return gossip.hear(topic, sender, self._seqno, data, self.mesh.peer_id)
+        return gossip.hear(GossipMessage(sender, topic, data), self.mesh.peer_id)
 
     def say(self, victim: WorldNode, envelope: Envelope) -> str | None:
         message = envelope.message
