@@ -25,9 +25,10 @@ from simulations.virtual_time import virtual_time
 T = TypeVar("T")
 
 HASH_SEED = "0"
-COLLECT_EVERY_S = 60.0  # garbage, in virtual seconds
-# So often, what survived a collection is looked through, too: nearly all of it is still in use.
-COLLECT_OLD_EVERY = 20
+# Garbage, in virtual minutes: there is little of it, and to look for it takes a thousand nodes' run
+# half a second. What survived that is looked through more seldom: nearly all is still in use.
+MINUTE_S = 60.0
+COLLECT_YOUNG_EVERY, COLLECT_OLD_EVERY = 5, 20
 YOUNG, OLD = 1, 2  # generations
 
 
@@ -120,9 +121,11 @@ def _no_garbage_collection() -> Iterator[None]:
 
 
 async def _collect_garbage() -> None:
-    await trio.sleep(COLLECT_EVERY_S)
-    gc.collect()
-    gc.freeze()  # most of it stays: the libraries, the nodes
-    for turn in itertools.count(1):
-        await trio.sleep(COLLECT_EVERY_S)
-        gc.collect(OLD if turn % COLLECT_OLD_EVERY == 0 else YOUNG)
+    await trio.sleep(MINUTE_S)
+    gc.freeze()  # nearly all of it stays: the libraries, the nodes
+    for minute in itertools.count(2):
+        await trio.sleep(MINUTE_S)
+        if minute % COLLECT_OLD_EVERY == 0:
+            gc.collect(OLD)
+        elif minute % COLLECT_YOUNG_EVERY == 0:
+            gc.collect(YOUNG)

@@ -106,12 +106,13 @@ def test_garbage_is_collected_by_virtual_time() -> None:
             died_at.append(trio.current_time())
 
     async def main() -> None:
-        Cycle()
         await trio.sleep(100)
+        Cycle()
+        await trio.sleep(300)
 
     died_at: list[float] = []
     run(main, seed=1)
-    assert died_at == [60.0]
+    assert died_at == [300.0]
 
 
 SCRIPT = """
