@@ -22,6 +22,8 @@ from meshnode.core.suspicion import (
 )
 
 SKEWED_S = 60.0  # after its last refusal, a provider is not called skewed any more
+# How much sooner than reckoned a provider is looked at: no rounding makes a look come late.
+AHEAD_S = 0.5
 SUSPECTS_MAX = 64  # asked about at a time; the others' turn comes when these are decided
 
 _NOBODY: Mapping[bytes, Refusals] = MappingProxyType({})
@@ -39,6 +41,7 @@ class Doubts:
         self._is_isolated = False
         self._listening_since = -math.inf  # silence before it is held against nobody
         self._spared_until = -math.inf  # nor are connections that broke meanwhile
+        self._look_at = -math.inf  # until then, time alone changes nothing
 
     # --- what connections and peers tell ----------------------------------------------------
 
@@ -48,6 +51,7 @@ class Doubts:
         if record is None or record.state not in LIVE or now < self._spared_until:
             return []
         facts = self._lives.suspect(record, "connection", now)
+        self.attend(record)
         if record.suspicion is not None:
             record.suspicion.broken, record.suspicion.since = True, now
         return facts
@@ -110,6 +114,8 @@ class Doubts:
     ) -> list[Fact]:
         """Let time count. `refused` are the authors refused for their time, as of `now_ns`."""
         self._is_isolated = isolated
+        if now < self._look_at and not refused:
+            return []  # as nearly always: providers speak in time, or are known to be gone
         facts: list[Fact] = []
         for author, refusals in refused.items():
             if refusals.is_lasting:
@@ -121,7 +127,12 @@ class Doubts:
             if refusals_of is not None and refusals_of.is_recent(now_ns):
                 continue  # it speaks, whatever its clock says
             facts += self._judge_silence(record, now)
+        self._look_at = min(map(self._matters_at, self._table), default=math.inf)
         return facts
+
+    def attend(self, record: ProviderRecord) -> None:
+        """A provider is new, or is to be judged otherwise than before: sooner, maybe."""
+        self._look_at = min(self._look_at, self._matters_at(record))
 
     def rearm(self, now: float) -> None:
         """We could not listen: whatever was not heard so far is held against nobody.
@@ -194,6 +205,15 @@ class Doubts:
         record.is_hearsay = False
         self._note_refusal(record, refused_at, refusals.last_ns)
         return self._lives.skew(record)
+
+    def _matters_at(self, record: ProviderRecord) -> float:
+        """From when on time alone can change what a provider is to us; its words put that off."""
+        if record.state in GONE:
+            return math.inf
+        if record.state is not ProviderState.ACTIVE:
+            return -math.inf  # it depends on what others say, too
+        heard_at = max(record.said_at, self._listening_since)
+        return heard_at + SUSPECT_AFTER_INTERVALS * record.interval_s - AHEAD_S
 
     @staticmethod
     def _note_refusal(record: ProviderRecord, refused_at: float, refused_ns: int) -> None:

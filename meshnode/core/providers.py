@@ -57,6 +57,7 @@ class Providers:
         record.gone_since, record.suspicion = said_at, Suspicion(now)
         self._sign(record, said_at, last_seen_ns)
         self.doubts.listen_from(now)
+        self.doubts.attend(record)
 
     def heard(
         self,
@@ -93,6 +94,7 @@ class Providers:
         if record.state not in GONE:
             self._sign(record, now - age, said_ns)
             self._table.heard(record)
+            self.doubts.attend(record)
         return facts
 
     def expire(self, now: float) -> None:

@@ -13,6 +13,7 @@ from tests.mutation import (
     of_presence,
     of_queries,
     of_store,
+    of_sweeps,
     of_tracking,
     of_verdicts,
     of_wire,
@@ -32,6 +33,7 @@ MUTATIONS = (
     *of_invariants.MUTATIONS,
     *of_presence.MUTATIONS,
     *of_tracking.MUTATIONS,
+    *of_sweeps.MUTATIONS,
     *of_inquiry.MUTATIONS,
     *of_clocks.MUTATIONS,
 )
