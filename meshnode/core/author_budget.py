@@ -34,9 +34,10 @@ class AuthorBudget:
         """
         message = envelope.message
         window = message.issued_ns // BUDGET_WINDOW_NS
-        if window not in self._spent:
+        by_author = self._spent.get(window)
+        if by_author is None:
             self._forget(now_ns)
-        by_author = self._spent.setdefault(window, {})
+            by_author = self._spent[window] = {}
         spent = by_author.get(message.author, 0) + weight(envelope)
         if spent > BUDGET_QUOTES_MAX:
             return False

@@ -1,7 +1,7 @@
 """What still has to reach the disk: the newest of everything, and the history in order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -63,10 +63,12 @@ class Outbox:
 
     def put(self, applied: Applied, mark: Mark | None = None) -> None:
         """Add what an update changed, and the mark that goes with it in one transaction."""
-        # Fields by their place: a thousand quotes pass here for every update.
-        self._latest.update({(stored[1][0], stored[0][0]): stored for stored in applied.changed})
-        self._ticks.extend(applied.ticks)
-        self._drop_oldest_ticks()
+        if applied.changed:
+            # Fields by their place: a thousand quotes pass here for every update.
+            self._latest.update({(said[1][0], said[0][0]): said for said in applied.changed})
+        if applied.ticks:
+            self._ticks.extend(applied.ticks)
+            self._drop_oldest_ticks()
         if applied.envelope is not None:
             key, raw = applied.envelope
             self._envelopes[key] = raw
@@ -89,15 +91,17 @@ class Outbox:
 
     def put_others(
         self,
-        nodes: Iterable[KnownNode] = (),
-        nodes_gone: Iterable[bytes] = (),
-        addrs: Iterable[KnownAddr] = (),
-        addrs_gone: Iterable[tuple[bytes, str]] = (),
+        nodes: Sequence[KnownNode] = (),
+        nodes_gone: Sequence[bytes] = (),
+        addrs: Sequence[KnownAddr] = (),
+        addrs_gone: Sequence[tuple[bytes, str]] = (),
         last_sign_ns: int | None = None,
     ) -> None:
         """Add what is remembered of others, and who no more."""
-        self._nodes |= {node.author: node for node in nodes} | dict.fromkeys(nodes_gone)
-        self._addrs |= {(a.author, a.addr): a for a in addrs} | dict.fromkeys(addrs_gone)
+        if nodes or nodes_gone:
+            self._nodes |= {node.author: node for node in nodes} | dict.fromkeys(nodes_gone)
+        if addrs or addrs_gone:
+            self._addrs |= {(a.author, a.addr): a for a in addrs} | dict.fromkeys(addrs_gone)
         if last_sign_ns is not None:
             self._last_sign_ns = last_sign_ns
         self._drop_oldest_others()

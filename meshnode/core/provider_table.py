@@ -7,6 +7,7 @@ that come in thousands push out each other.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from meshnode.core.flapping import Flaps
 from meshnode.core.lifecycle import GONE, ProviderState
@@ -75,8 +76,7 @@ class ProviderTable:
         return len(self._by_peer)
 
     def __iter__(self) -> Iterator[ProviderRecord]:
-        yield from self._priced.values()
-        yield from self._others.values()
+        return chain(self._priced.values(), self._others.values())
 
     def get(self, author: bytes) -> ProviderRecord | None:
         """The record of an author."""

@@ -5,6 +5,7 @@ What speaks against a provider stands in `doubts`, what follows from what in `li
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from operator import attrgetter
 
 from meshnode.core.consumers import Consumers
 from meshnode.core.doubts import Doubts
@@ -24,6 +25,7 @@ from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 RETURN_MESSAGES = 2  # one may have been under way for long
 HEARD_WITHIN_S = 60.0
 MISSED_S = 3_600.0  # one that is gone for longer is looked for no more
+_STATE_OF = attrgetter("state")
 _MISSED = frozenset({ProviderState.OFFLINE, ProviderState.UNREACHABLE})
 
 
@@ -132,7 +134,7 @@ class Providers:
 
     def states(self) -> frozenset[ProviderState]:
         """The states in which any provider is."""
-        return frozenset(record.state for record in self._table)
+        return frozenset(map(_STATE_OF, self._table))
 
     def skewed(self) -> frozenset[str]:
         """The peer ids of the providers whose clock is wrong."""

@@ -131,8 +131,7 @@ class KnownAddr(NamedTuple):
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one commit writes, all or nothing.
 
     `latest` replaces what stood for its (asset, author); `ticks` are appended to the history;
@@ -157,19 +156,7 @@ class Batch:
     last_sign_ns: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(
-            self.latest
-            or self.ticks
-            or self.envelopes
-            or self.released
-            or self.marks
-            or self.forgotten
-            or self.nodes
-            or self.nodes_gone
-            or self.addrs
-            or self.addrs_gone
-            or self.last_sign_ns is not None
-        )
+        return any(self[:-1]) or self.last_sign_ns is not None
 
 
 @dataclass(frozen=True, slots=True)

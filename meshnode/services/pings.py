@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
 
 import trio
 
@@ -61,7 +60,7 @@ class Pings:
     def look(self) -> None:
         """To be called at every beat: ping whose ping is due before the next."""
         until = trio.current_time() + BEAT_S
-        for peer in list(takewhile(lambda peer: self._due[peer] < until, self._due)):
+        while self._due and self._due[peer := next(iter(self._due))] < until:
             del self._due[peer]
             self._ping(self._peers[peer])
 

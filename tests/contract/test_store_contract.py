@@ -314,6 +314,12 @@ batches = st.builds(
     released=st.lists(keys(), max_size=3),
     marks=st.lists(marks(), max_size=3),
     forgotten=st.lists(st.just(BOB), max_size=1),
+    # What is remembered of others has stories of its own.
+    nodes=st.just(()),
+    nodes_gone=st.just(()),
+    addrs=st.just(()),
+    addrs_gone=st.just(()),
+    last_sign_ns=st.none(),
 )
 
 

@@ -255,6 +255,6 @@ def test_others_that_were_not_committed_are_put_behind_what_came_since() -> None
 
 def test_others_wait_within_bounds() -> None:
     outbox = Outbox()
-    outbox.put_others(KnownNode(str(n).encode(), n) for n in range(OTHERS_WAITING_MAX + 3))
+    outbox.put_others([KnownNode(str(n).encode(), n) for n in range(OTHERS_WAITING_MAX + 3)])
     assert outbox.others_dropped == 3
     assert outbox.take().nodes[0].last_seen_ns == 3

@@ -2,7 +2,6 @@ import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -259,7 +258,7 @@ async def test_times_beyond_ours_are_kept_apart_from_signed_ones(tmp_path: Path)
     path = tmp_path / "store.db"
     near = quote_at(1)
     far_away = near._replace(said=near.said._replace(epoch=2**64 - 1, seq=2**63))
-    far = replace(update(1), latest=[far_away])
+    far = update(1)._replace(latest=[far_away])
     async with open_store(path) as store:
         await store.commit(far)
         await store.commit(Batch(marks=[Mark(ALICE, Topic.PRICES, 2**64 - 1, 1)]))
