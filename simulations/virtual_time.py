@@ -8,7 +8,7 @@ at once, and nobody asks the system for events that cannot come.
 import contextvars
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from heapq import heappop, heappush
 from typing import Any, Protocol
@@ -40,9 +40,9 @@ def end_of_slot(at: float) -> float:
 
 def end_of_sleep(now: float, until: float) -> float:
     """When who sleeps until a time wakes: at the end of a slot that is wider after a long sleep."""
-    width_s = SLOT_S
-    while width_s < SLOT_MAX_S and 2 * width_s <= (until - now) * SLOT_PART:
-        width_s *= 2
+    width_s, widest_s = SLOT_MAX_S, (until - now) * SLOT_PART
+    while width_s > SLOT_S and width_s > widest_s:
+        width_s /= 2  # not often: most sleep for a second and more
     return math.ceil(until / width_s) * width_s
 
 
@@ -94,17 +94,19 @@ def virtual_time(clock: MockClock) -> Iterator[None]:
                 return
 
     async def sleep_until(deadline: float) -> None:
+        now = current_time()
         if deadline == math.inf:
             await trio.sleep_forever()
-        elif deadline > current_time():
-            await alarms.sleep_until(end_of_sleep(current_time(), deadline))
+        elif deadline > now:
+            wake_early = alarms.wake_at(end_of_sleep(now, deadline), trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(wake_early)
         else:
             await trio.lowlevel.checkpoint()
 
-    async def sleep(seconds: float) -> None:
+    def sleep(seconds: float) -> Coroutine[Any, Any, None]:
         if seconds < 0 or math.isnan(seconds):
             raise ValueError(f"{seconds} s: nobody sleeps so long")
-        await sleep_until(current_time() + seconds)
+        return sleep_until(current_time() + seconds)
 
     io_manager: Any = vars(scheduler)["TheIOManager"]  # the platform's own
     token = agendas.set(jumping)
@@ -136,9 +138,10 @@ class Alarms:
         self._dues: list[float] = []
         self._sleepers: dict[float, dict[trio.lowlevel.Task, None]] = {}
 
-    async def sleep_until(self, due: float) -> None:
-        """Sleep until a time to come."""
-        task = trio.lowlevel.current_task()
+    def wake_at(
+        self, due: float, task: trio.lowlevel.Task
+    ) -> Callable[[object], trio.lowlevel.Abort]:
+        """Wake a task, which goes to sleep now, at a time to come; returns what wakes it early."""
         sleepers = self._sleepers.get(due)
         if sleepers is None:
             sleepers = self._sleepers[due] = {}
@@ -149,7 +152,7 @@ class Alarms:
             sleepers.pop(task, None)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        await trio.lowlevel.wait_task_rescheduled(wake_early)
+        return wake_early
 
     def next_due(self) -> float:
         """See `Agenda`; a time for which nobody sleeps any more is passed over."""

@@ -1,7 +1,11 @@
 """What is due is called at its time, with the clock of a run and with any other."""
 
+import math
+
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from simulations.determinism import run
@@ -74,3 +78,13 @@ def test_who_sleeps_for_long_wakes_with_others() -> None:
         assert 0 <= late_s < max(SLOT_S, min(SLOT_MAX_S, slept_s * SLOT_PART))
     woken = {end_of_sleep(now / 1000, now / 1000 + 1) for now in range(1_000)}
     assert len(woken) <= 1 / SLOT_MAX_S + 1
+
+
+@given(st.floats(0, 10_000), st.floats(2**-20, 10_000))
+def test_a_slot_is_the_widest_that_a_sleep_allows(now: float, slept_s: float) -> None:
+    until = now + slept_s
+    widths = [SLOT_S * 2**power for power in range(5)]
+    assert widths[-1] == SLOT_MAX_S
+    allowed = [width for width in widths if width <= (until - now) * SLOT_PART]
+    width = max(allowed, default=SLOT_S)
+    assert end_of_sleep(now, until) == math.ceil(until / width) * width
