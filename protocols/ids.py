@@ -3,6 +3,7 @@
 import re
 from enum import Enum
 from functools import lru_cache
+from sys import intern
 
 from protocols.errors import Malformed
 
@@ -64,7 +65,7 @@ def key_from_id_bytes(raw: bytes) -> bytes:
 # Every message names its author, and neighbours name the same peers for hours.
 @lru_cache(maxsize=_IDS_KEPT_MAX)
 def peer_id(key: bytes) -> str:
-    """The peer id (`12D3KooW…`) of a raw Ed25519 public key."""
+    """The peer id (`12D3KooW…`) of a raw Ed25519 public key; equal ones are one object."""
     raw = peer_id_bytes(key)
     number = int.from_bytes(raw, "big")
     digits: list[str] = []
@@ -74,7 +75,7 @@ def peer_id(key: bytes) -> str:
             limb, digit = divmod(limb, 58)
             digits.append(_BASE58[digit])
     zeros = len(raw) - len(raw.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(digits)).lstrip("1")
+    return intern("1" * zeros + "".join(reversed(digits)).lstrip("1"))
 
 
 @lru_cache(maxsize=_IDS_KEPT_MAX)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import IntEnum
+from sys import intern
 from typing import NamedTuple
 
 from meshnode.core.backoff import Backoff, Rng
@@ -85,7 +86,7 @@ class AddressBook:
         # By insertion: the oldest first, of the proven the one that worked longest ago.
         self._unproven: dict[Address, _Entry] = {}
         self._proven: dict[Address, _Entry] = {}
-        self._by_peer: dict[str, dict[str, None]] = {}
+        self._places: dict[str, tuple[str, ...]] = {}  # of each peer
         self._changed: dict[Address, None] = {}
         self.dropped = 0
         self.refused: Counter[str] = Counter()
@@ -104,9 +105,10 @@ class AddressBook:
 
     def told(self, peer: str, addrs: Sequence[str], origin: Origin) -> None:
         """Somebody says where a peer is reached; more than three addresses are not read."""
-        known = self._by_peer.get(peer, {})
+        known = self._places.get(peer, ())
         if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
             return  # neighbours say the same for hours
+        peer = intern(peer)  # each came in a message of its own, and is held once
         places = []
         for addr in addrs[:PEER_ADDRS_MAX]:
             if addr in known:
@@ -185,7 +187,7 @@ class AddressBook:
 
     def of(self, peer: str) -> tuple[Address, ...]:
         """Where a peer may be reached; what worked or was told last stands last."""
-        return tuple(Address(peer, place) for place in self._by_peer.get(peer, ()))
+        return tuple(Address(peer, place) for place in self._places.get(peer, ()))
 
     def is_vouched(self, address: Address) -> bool:
         """Whether a node said itself that it is reached there, or was: else it proves nothing."""
@@ -271,7 +273,9 @@ class AddressBook:
         proven = entry.last_success_ns is not None
         entries = self._proven if proven else self._unproven
         entries[address] = entry
-        self._by_peer.setdefault(address.peer_id, {})[address.place] = None
+        places = self._places.get(address.peer_id, ())
+        if address.place not in places:
+            self._places[address.peer_id] = (*places, address.place)
         self._note(address, entry)
         if len(entries) > (PROVEN_MAX if proven else UNPROVEN_MAX):
             self._take_out(next(iter(entries)))
@@ -280,10 +284,9 @@ class AddressBook:
     def _take_out(self, address: Address) -> _Entry | None:
         entry = self._unproven.pop(address, None) or self._proven.pop(address, None)
         if entry is not None:
-            places = self._by_peer[address.peer_id]
-            del places[address.place]
-            if not places:
-                del self._by_peer[address.peer_id]
+            places = self._places.pop(address.peer_id)
+            if len(places) > 1:
+                self._places[address.peer_id] = tuple(p for p in places if p != address.place)
             self._note(address, entry)
         return entry
 

@@ -57,6 +57,13 @@ def test_three_addresses_a_peer_are_read(book: AddressBook) -> None:
     assert book.of(id_of(ALICE)) == (at(1), at(2), at(3))
 
 
+def test_a_name_is_held_once_in_however_many_messages_it_came(book: AddressBook) -> None:
+    as_it_came = "".join(list(id_of(ALICE)))
+    assert as_it_came is not id_of(ALICE)
+    book.told(as_it_came, places(1, 2), Origin.HEARSAY)
+    assert all(address.peer_id is id_of(ALICE) for address in book.of(id_of(ALICE)))
+
+
 def test_addresses_against_the_rules_are_not_taken_and_counted(book: AddressBook) -> None:
     book.told(id_of(ALICE), ["/ip4/127.0.0.1/tcp/22", "/dns4/x.org/tcp/1", "/memory/1"], Origin.LAN)
     book.told(id_of(BOB), places(1), Origin.AUTHOR)

@@ -30,6 +30,12 @@ def test_the_id_is_the_one_that_libp2p_gives(key: bytes) -> None:
     assert (str(theirs), theirs.to_bytes()) == (peer_id(key), peer_id_bytes(key))
 
 
+def test_equal_ids_are_one_object() -> None:
+    before = peer_id(bytes(32))
+    peer_id.cache_clear()
+    assert peer_id(bytes(32)) is before
+
+
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_key_has_32_bytes(length: int) -> None:
     with pytest.raises(Malformed):
