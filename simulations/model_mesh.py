@@ -78,7 +78,8 @@ class ModelMesh:
         self._gossip = ModelGossip(self, network, key, judge)
         self._handlers: dict[str, StreamHandler] = {}
         self._addr = network.addr_of(self._peer_id)
-        self._listens = self._is_closed = False
+        self.places: tuple[str, ...] = ()  # where it listens, without `/p2p`
+        self._is_closed = False
         self._process = running_node.get("")
         self.connections: dict[str, Connection] = {}
         self._peer_ids: tuple[str, ...] | None = ()  # of these; None where they changed
@@ -99,7 +100,7 @@ class ModelMesh:
 
     def addrs(self) -> tuple[str, ...]:
         """See `Mesh.addrs`."""
-        return (f"{self._addr}/p2p/{self._peer_id}",) if self._listens else ()
+        return tuple(f"{place}/p2p/{self._peer_id}" for place in self.places)
 
     def refused(self) -> dict[str, int]:
         """See `Mesh.refused`; the model has no guards."""
@@ -108,10 +109,7 @@ class ModelMesh:
     def peers(self) -> tuple[ConnectedPeer, ...]:
         """See `Mesh.peers`."""
         if self._peers is None:
-            self._peers = tuple(
-                ConnectedPeer(peer, connection.peer._places(), connection.rtt_ms)
-                for peer, connection in self.connections.items()
-            )
+            self._peers = tuple([connection.seen() for connection in self.connections.values()])
         return self._peers
 
     def peer_ids(self) -> tuple[str, ...]:
@@ -143,7 +141,7 @@ class ModelMesh:
             other = self._network.nodes.get(peer)
             if self._is_cut(peer):
                 raise PeerUnreachable(f"{addr} does not answer")
-            if other is None or place not in other._places():
+            if other is None or place not in other.places:
                 raise DialRefused(f"{addr} refuses connections: is the node running?")
             if peer not in self.connections:
                 self._network.nodes.setdefault(self._peer_id, self)
@@ -241,12 +239,9 @@ class ModelMesh:
         return rtt_s
 
     def _set_listening(self, *, listens: bool) -> None:
-        self._listens = listens
+        self.places = (self._addr,) if listens else ()
         for connection in self.connections.values():
             connection.peer._peers = None
-
-    def _places(self) -> tuple[str, ...]:
-        return (self._addr,) if self._listens else ()
 
     def _is_cut(self, peer: str) -> bool:
         return self._network.is_cut(self._peer_id, peer)

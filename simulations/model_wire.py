@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from meshnode.ports import ConnectedPeer
 from simulations.links import Links
 from simulations.model_stream import ModelStream
 from simulations.timeline import Call, Timeline
@@ -85,6 +86,14 @@ class Connection:
         self.rtt_ms: int | None = None
         self.streams: dict[ModelStream, None] = {}
         self.is_open = True
+        self._seen = ConnectedPeer(peer.peer_id, peer.places, None)
+
+    def seen(self) -> ConnectedPeer:
+        """The peer as it is now: the same object for as long as nothing of it changes."""
+        seen, places = self._seen, self.peer.places
+        if seen.rtt_ms != self.rtt_ms or seen.addrs is not places:
+            seen = self._seen = ConnectedPeer(seen.peer_id, places, self.rtt_ms)
+        return seen
 
     def add(self, stream: ModelStream) -> None:
         """Keep a stream, to break it with the connection; those that are over are let go."""

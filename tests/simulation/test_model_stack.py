@@ -1,20 +1,32 @@
 """The model stack and the world: what lies between nodes, and what befalls them."""
 
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from meshnode.errors import StreamBroken
+from meshnode.ports import ConnectedPeer
 from meshnode.services import ask
 from protocols.framing import encode_frame
 from protocols.ids import STATUS_PROTOCOL
 from protocols.status import StatusRequest
 from simulations.links import Links
 from simulations.model_gossip import DEGREE_HIGH, DEGREE_LOW
+from simulations.model_mesh import ModelMesh, open_model_mesh
+from simulations.model_network import ModelNetwork, open_network
 from simulations.regions import REGIONS, RTT_MS, WITHIN_RTT_MS, WorldMap
 from simulations.timeline import Timeline
 from simulations.virtual_time import SLOT_S
 from simulations.world import open_world
+from tests.cast import Witness
+
+
+def joined(network: ModelNetwork, number: int) -> AbstractAsyncContextManager[ModelMesh]:
+    seed = bytes([number]) * 32
+    return open_model_mesh(network, key_seed=seed, judge=None, observer=Witness())
 
 
 async def test_a_timeline_keeps_time_and_order(autojump_clock: MockClock) -> None:
@@ -113,6 +125,35 @@ async def test_of_streams_that_are_over_nothing_is_kept(autojump_clock: MockCloc
             streams = world.network.nodes[node.peer_id].connections[other.peer_id].streams
             assert 0 < len(streams) < 5
             assert all(stream.is_over for stream in streams)
+
+
+async def test_a_peer_is_told_anew_where_anything_of_it_changed(
+    autojump_clock: MockClock,
+) -> None:
+    def seen_by(mesh: ModelMesh) -> dict[str, ConnectedPeer]:
+        return {peer.peer_id: peer for peer in mesh.peers()}
+
+    async with (
+        open_network() as network,
+        joined(network, 1) as alice,
+        joined(network, 2) as bob,
+        joined(network, 3) as carol,
+    ):
+        for other in (bob, carol):
+            await other.listen()
+            await alice.connect(other.addrs()[0])
+        before = seen_by(alice)
+        assert [peer.rtt_ms for peer in before.values()] == [None, None]
+        alice.ping(bob.peer_id, lambda _: None)
+        await trio.sleep(1)
+        pinged = seen_by(alice)
+        assert pinged[bob.peer_id] == replace(before[bob.peer_id], rtt_ms=20)
+        assert pinged[carol.peer_id] is before[carol.peer_id]
+        assert seen_by(carol)[alice.peer_id].addrs == ()
+        await alice.listen()
+        (place,) = seen_by(carol)[alice.peer_id].addrs
+        assert alice.addrs() == (f"{place}/p2p/{alice.peer_id}",)
+        assert seen_by(alice) == pinged
 
 
 async def test_who_does_not_close_is_not_waited_for(autojump_clock: MockClock) -> None:
