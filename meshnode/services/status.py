@@ -76,9 +76,7 @@ class Status:
         self._skewed = skewed
         self._refused = refused
         self._started_at = trio.current_time()
-        # When somebody asked last: of whom we told, and what.
-        self._told_of: tuple[ConnectedPeer, ...] = ()
-        self._peers_told: tuple[PeerStatus, ...] = ()
+        self._peers_told: dict[str, PeerStatus] = {}  # when somebody asked last
 
     @property
     def uptime_s(self) -> int:
@@ -187,7 +185,10 @@ class Status:
         return self._nearest_first(records, asker)
 
     def _active_providers(self, asker: str | None) -> tuple[ProviderStatus, ...]:
-        records = self._presence.providers.records().values()
+        providers = self._presence.providers
+        if not providers.any_active:
+            return ()
+        records = providers.records().values()
         return self._nearest_first((one for one in records if one.state in LIVE), asker)
 
     def _nearest_first(
@@ -196,12 +197,11 @@ class Status:
         return tuple(sorted((self.provider(r, asker=asker) for r in records), key=_distance))
 
     def _peers(self) -> tuple[PeerStatus, ...]:
-        connected = self.connected()
-        if connected != self._told_of:
-            before = dict(zip(self._told_of, self._peers_told, strict=True))
-            self._peers_told = tuple(before.get(one) or _peer(one) for one in connected)
-            self._told_of = connected
-        return self._peers_told
+        before = self._peers_told
+        self._peers_told = {
+            one.peer_id: _peer(one, before.get(one.peer_id)) for one in self.connected()
+        }
+        return tuple(self._peers_told.values())
 
     def _data_freshness(self) -> DataFreshness:
         return data_freshness(self._book.newest_ns, self._wall_clock.now_ns())
@@ -243,8 +243,12 @@ _PARTS: Final[Mapping[str, Callable[[Status, str | None], Any]]] = MappingProxyT
 )
 
 
-def _peer(peer: ConnectedPeer) -> PeerStatus:
-    return PeerStatus(peer.peer_id, peer.addrs[:ADDRS_MAX], peer.rtt_ms)
+def _peer(peer: ConnectedPeer, before: PeerStatus | None) -> PeerStatus:
+    """What is told of a peer: what was told before, where it is the same."""
+    addrs, rtt_ms = peer.addrs[:ADDRS_MAX], peer.rtt_ms
+    if before is not None and before.rtt_ms == rtt_ms and before.addrs == addrs:
+        return before
+    return PeerStatus(peer.peer_id, addrs, rtt_ms)
 
 
 def _own_clock_is_off(ahead_ns: int) -> str:

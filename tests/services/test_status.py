@@ -17,7 +17,7 @@ from protocols.packing import pack
 from protocols.timestamps import rfc3339
 from simulations.clock import START_NS
 from tests.cast import ALICE, id_of, presence, said
-from tests.services.bench import Bench, asking, client, map_in, open_bench
+from tests.services.bench import DELAY_S, Bench, asking, client, map_in, open_bench
 
 STATUS_TYPES: dict[str, type | tuple[type, ...]] = {
     "protocol": int,
@@ -123,6 +123,31 @@ async def test_a_status_tells_of_providers_peers_and_connections(
         "reconnect_median_s",
     }
     assert [warning["code"] for warning in status["warnings"]] == ["OPEN_NETWORK"]
+
+
+async def test_of_a_peer_is_told_what_has_changed_since_somebody_asked(
+    autojump_clock: MockClock,
+) -> None:
+    async def peers(bench: Bench) -> dict[str, dict[str, Any]]:
+        told = (await status_map(bench, {"keys": ["peers"]}))["peers"]
+        return {peer["node_id"]: peer for peer in told}
+
+    async with open_bench() as bob, client(bob, 7) as (carol, _), client(bob, 8) as (dave, _):
+        for number in (7, 8):
+            author = SigningKey(number.to_bytes(32, "big"))
+            bob.hears(said(payload=presence(Role.CONSUMER, interval_s=60), by=author))
+        before = await peers(bob)
+        assert before[carol.peer_id] == {"node_id": carol.peer_id, "addrs": (), "rtt_ms": None}
+        bob.mesh.ping(carol.peer_id, lambda _: None)
+        await dave.listen()
+        await trio.sleep(1)
+        after = await peers(bob)
+        assert after[carol.peer_id] == {**before[carol.peer_id], "rtt_ms": round(2000 * DELAY_S)}
+        (addr,) = dave.addrs()
+        place = addr.removesuffix(f"/p2p/{dave.peer_id}")
+        assert after[dave.peer_id] == {**before[dave.peer_id], "addrs": (place,)}
+        await bob.mesh.disconnect(carol.peer_id)
+        assert (await peers(bob)).keys() == {dave.peer_id}
 
 
 async def test_some_keys_are_told_if_only_they_are_asked_for(autojump_clock: MockClock) -> None:
