@@ -27,9 +27,6 @@ class LinkState(Enum):
     ERROR = "error"
     STOPPED = "stopped"
 
-    # Every answer and every commit is an event: looked up without a call in Python.
-    __hash__ = object.__hash__
-
 
 class LinkEvent(Enum):
     """What happens to a connection."""
@@ -39,8 +36,6 @@ class LinkEvent(Enum):
     FAILED = "failed"
     CLOSED = "closed"
     STOPPED = "stopped"
-
-    __hash__ = object.__hash__
 
 
 _IDLE = {
