@@ -16,6 +16,7 @@ RETURN_MESSAGES = 2
 AFTER_SECOND_MESSAGE_S = 5.0
 AFTER_THAW_S = AFTER_HEALING_S = 10.0
 UP_S = 10.0  # who has only just started has much to learn
+HEALED = "the split healed"
 
 # Of a provider that comes and goes too often it is known that it is there; it does not count yet.
 KNOWN = (Belief.ACTIVE, Belief.FLAPPING)
@@ -80,11 +81,12 @@ class Arrivals(Informed):
         if healed_at_s is not None and healed_at_s != self._healed_taken:
             self._healed_taken = healed_at_s
             providers = [node for node in self.world.running() if node.is_provider]
-            self._expect(providers, AFTER_HEALING_S, "the split healed", healed_at_s)
+            self._expect(providers, AFTER_HEALING_S, HEALED, healed_at_s)
         now = trio.current_time()
         for due in [due for due in self._due if due.due_at <= now]:
             self._due.remove(due)
-            self._look(due, now - due.since)
+            if due.why != HEALED or not self._was_split_again(due.since):
+                self._look(due, now - due.since)
 
     def finish(self) -> None:
         """Nobody who has been there for half a minute is unknown to anybody."""
@@ -122,6 +124,11 @@ class Arrivals(Informed):
                     node.name,
                     f"{since_s:.1f} s after {due.why}, {provider.name} is {belief.value} here",
                 )
+
+    def _was_split_again(self, since: float) -> bool:
+        """The sides find each other all together: whom another split has cut off is on its own."""
+        split_at_s = self.faults.split_at_s
+        return split_at_s is not None and split_at_s > since
 
     def _was_noticed(self, node: WorldNode, due: _Due) -> bool:
         belief = self._beliefs.of(node, due.provider)

@@ -196,6 +196,23 @@ async def test_when_a_split_heals_the_sides_know_each_other(autojump_clock: Mock
         assert len(trial.saw) == 1
 
 
+async def test_who_is_split_again_at_once_finds_the_others_later(autojump_clock: MockClock) -> None:
+    names = "alice", "bob", "carol"
+    async with open_trial(Arrivals, *names) as (trial, (alice, bob, carol)):
+        await trial.wait(20)
+        trial.stage.split([[alice, carol], [bob]])
+        trial.tell(bob, lost(alice))
+        await trial.wait(60)
+        trial.stage.heal()
+        await trial.wait(2)
+        trial.stage.split([[alice, bob], [carol]])
+        await trial.wait(60)
+        assert trial.saw == []
+        trial.stage.heal()
+        await trial.wait(11)
+        assert trial.saw == ["10.0 s after the split healed, alice is gone here"]
+
+
 async def test_in_the_end_everybody_who_is_there_is_known(autojump_clock: MockClock) -> None:
     async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
         await trial.wait(60)
