@@ -97,7 +97,7 @@ class Connections:
             peers_min=peers_min,
             peers_aim=self._peers_aim,
         )
-        self._pings = Pings(mesh, presence.pinged, self._give_up)
+        self._pings = Pings(mesh, self._answered, self._give_up)
         self._work: trio.Nursery | None = None
         self._went: dict[str, trio.Event] = {}  # of the seeds connected
         self._crowded = trio.Event()
@@ -250,7 +250,15 @@ class Connections:
     def _is_connected(self, peer: str) -> bool:
         return peer in self._mesh.peer_ids()
 
-    # --- who does not answer ----------------------------------------------------------------
+    # --- who answers, and who does not ------------------------------------------------------
+
+    def _answered(self, peer: str) -> None:
+        """Who only asks may be on this machine, which shows nothing.
+
+        Of the nodes of a large network we have heard few yet: they speak twice an hour.
+        """
+        if self.is_node(peer):
+            self._presence.node_answered()
 
     def _give_up(self, peer: str) -> None:
         """A peer is a connection that answers, not one that is open."""

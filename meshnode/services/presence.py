@@ -97,10 +97,8 @@ class Presence:
         """A fresh dial of a peer after its connection broke was refused, not just unanswered."""
         self._tell_now(self.providers.doubts.dial_refused(peer_id, trio.current_time()))
 
-    def pinged(self, peer_id: str) -> None:
-        """A peer answered a ping. Only a node's answer shows that we are not cut off."""
-        if not self.providers.knows(peer_id):
-            return
+    def node_answered(self) -> None:
+        """A node answered a ping: we are not cut off."""
         self._in_touch(trio.current_time())
 
     def paused(self, late_s: float) -> None:

@@ -13,6 +13,7 @@ LAG = "meshnode/core/lag.py"
 SKEW = "meshnode/core/skew.py"
 ADMISSION = "meshnode/core/admission.py"
 PARTITION = "meshnode/core/partition.py"
+CONNECTIONS = "meshnode/services/connections.py"
 PRESENCE = "meshnode/services/presence.py"
 
 _PROVIDERS = "tests/core/test_providers.py"
@@ -22,6 +23,7 @@ _TABLE = "tests/core/test_provider_table.py"
 _CONSUMERS = "tests/core/test_consumers.py"
 _SKEWED = "tests/core/test_skew.py"
 _PRESENCE = "tests/services/test_tracker.py"
+_IN_TOUCH = "tests/services/test_in_touch.py"
 _LOOK_BACK = (
     "tests/services/test_discovery.py::test_who_looks_back_at_once_is_not_suspected_for_going"
 )
@@ -336,10 +338,18 @@ BOUNDS = (
 NODE = (
     Mutation(
         "who only asks does not show that we are in touch",
-        PRESENCE,
-        "        if not self.providers.knows(peer_id):\n            return\n",
-        "",
-        (f"{_PRESENCE}::test_an_asker_s_answer_to_a_ping_does_not_end_isolation",),
+        CONNECTIONS,
+        "        if self.is_node(peer):\n            self._presence.node_answered()\n",
+        "        self._presence.node_answered()\n",
+        (f"{_IN_TOUCH}::test_who_only_asks_does_not_show_that_we_are_in_touch",),
+    ),
+    Mutation(
+        "a node that was never heard shows that we are in touch",
+        CONNECTIONS,
+        "        if self.is_node(peer):\n            self._presence.node_answered()\n",
+        "        if self._presence.providers.knows(peer):\n"
+        "            self._presence.node_answered()\n",
+        (f"{_IN_TOUCH}::test_a_node_that_was_never_heard_shows_that_we_are_in_touch",),
     ),
     Mutation(
         "old words do not show that we are in touch",

@@ -20,7 +20,7 @@ from meshnode.services.feed import ModeChanged, WarningsChanged
 from meshnode.services.monitor import Monitor
 from protocols.messages import Presence, Role
 from simulations.clock import START_NS
-from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence, said
+from tests.cast import ALICE, BOB, CAROL, NS_PER_S, key_of, presence, said
 from tests.services.bench import Bench, open_bench
 
 HERE = presence()
@@ -55,24 +55,6 @@ async def test_who_hears_nobody_is_isolated_and_says_why_there_is_an_outage(
         bob.presence.sweep()
         (explained,) = bob.witness.of(OutageExplained)
         assert explained == OutageExplained(START_NS, "unknown")  # until alice is decided
-
-
-async def test_a_node_s_answer_to_a_ping_ends_isolation(autojump_clock: MockClock) -> None:
-    async with open_bench() as bob:
-        hears(bob, key_of(CAROL))
-        await sweep_for(bob, 20)
-        assert bob.presence.isolation.is_isolated
-        bob.presence.pinged(id_of(CAROL))
-        assert not bob.presence.isolation.is_isolated
-
-
-async def test_an_asker_s_answer_to_a_ping_does_not_end_isolation(
-    autojump_clock: MockClock,
-) -> None:
-    async with open_bench() as bob:
-        await sweep_for(bob, 20)
-        bob.presence.pinged(id_of(CAROL))
-        assert bob.presence.isolation.is_isolated
 
 
 async def test_words_that_were_held_up_do_not_end_isolation(autojump_clock: MockClock) -> None:
