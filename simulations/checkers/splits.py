@@ -1,4 +1,4 @@
-"""What a side without a provider says of it: alone it is isolated, with peers it is a partition."""
+"""What who is cut off says of it: alone it is isolated, with peers and no provider a partition."""
 
 import trio
 
@@ -10,6 +10,8 @@ from meshnode.core.facts import (
     OutageExplained,
     OutageExtended,
     OutageStarted,
+    PeerJoined,
+    PeerLost,
 )
 from simulations.checkers.court import Checker, Court
 from simulations.checkers.reach import Reach
@@ -19,6 +21,7 @@ from simulations.world_node import WorldNode
 
 ISOLATED_WITHIN_S = 18.0  # fifteen without an answer, a sweep, and what was under way
 PARTITION_WITHIN_S = 105.0  # consumers speak once a minute: after one and a half it is sure
+IN_TOUCH_S = 30.0  # who is connected for so long has answered two pings and more
 KNOWN_FOR_S = 45.0  # before the split: by then a node has heard of most others
 # A side so small knows that most went silent; a larger one may say either.
 SMALL_PART, SIDE_MIN = 0.3, 2
@@ -34,6 +37,7 @@ class Splits(Checker):
         self._reach = reach
         self._cause: dict[WorldNode, str] = {}
         self._isolated: set[WorldNode] = set()
+        self._joined_at: dict[WorldNode, dict[str, float]] = {}  # its peers, by their ids
         self._accused: set[tuple[WorldNode, str]] = set()
         self._strangers_at_s = 0.0  # when one was there last
 
@@ -41,6 +45,7 @@ class Splits(Checker):
         """Who has ended says nothing any more."""
         self._cause.pop(node, None)
         self._isolated.discard(node)
+        self._joined_at.pop(node, None)
 
     def observed(self, node: WorldNode, fact: Fact) -> None:
         """Keep what it says of itself."""
@@ -51,6 +56,11 @@ class Splits(Checker):
                 self._cause.pop(node, None)
             case IsolationStarted():
                 self._isolated.add(node)
+                self._look_at_one_isolated(node)
+            case PeerJoined():
+                self._joined_at.setdefault(node, {})[fact.peer_id] = trio.current_time()
+            case PeerLost():
+                self._joined_at.get(node, {}).pop(fact.peer_id, None)
             case IsolationEnded():
                 self._isolated.discard(node)
             case _:
@@ -79,6 +89,25 @@ class Splits(Checker):
             cause = self._cause.get(node)
             if cause != "local_isolation":
                 self._violated_once(node, "alone", f"{told}, and gives {cause} as the cause")
+
+    def _look_at_one_isolated(self, node: WorldNode) -> None:
+        for peer_id, joined_at in self._joined_at.get(node, {}).items():
+            joined_s = trio.current_time() - joined_at
+            peer = self._reach.node(peer_id)
+            if joined_s > IN_TOUCH_S and peer is not None and self._answers(peer, node):
+                what = f"says that it is alone, and {peer.name} answers it for {joined_s:.0f} s"
+                self.violated(node.name, what)
+                return
+
+    def _answers(self, one: WorldNode, other: WorldNode) -> bool:
+        """Whether nothing has been wrong with two nodes, or is between them."""
+        links = self.world.network.links
+        calm_s = min(self._reach.untouched_s(node) for node in (one, other))
+        return (
+            min(calm_s, self._reach.together_s(one, other)) > IN_TOUCH_S
+            and links.is_open(one.peer_id, other.peer_id)
+            and links.is_open(other.peer_id, one.peer_id)
+        )
 
     def _look_at_sides(self) -> None:
         split_s = trio.current_time() - (self.faults.split_at_s or 0.0)

@@ -8,6 +8,8 @@ from meshnode.core.facts import (
     IsolationStarted,
     OutageExplained,
     OutageStarted,
+    PeerJoined,
+    PeerLost,
     ProviderSkewed,
 )
 from simulations.checkers.clocks import Clocks
@@ -53,6 +55,37 @@ async def test_who_is_alone_gives_that_as_the_cause(autojump_clock: MockClock, c
     assert [f"gives {cause} as the cause" in saw for saw in trial.saw] == (
         [] if cause == "local_isolation" else [True]
     )
+
+
+@pytest.mark.parametrize(
+    ("connected_s", "and_then", "seen"),
+    [
+        (LONG_S, None, ["says that it is alone, and alice answers it for 60 s"]),
+        (5, None, []),  # she has had no time to answer
+        (LONG_S, "lost", []),
+        (LONG_S, "frozen", []),
+        (LONG_S, "cut", []),
+    ],
+)
+async def test_who_has_a_peer_that_answers_is_not_alone(
+    autojump_clock: MockClock, connected_s: int, and_then: str | None, seen: list[str]
+) -> None:
+    making = open_trial(Splits, *CAST, knows_beliefs=False)
+    async with making as (trial, (alice, bob, *_)):
+        await trial.wait(LONG_S)
+        trial.tell(bob, PeerJoined(alice.peer_id))
+        await trial.wait(connected_s)
+        match and_then:
+            case "lost":
+                trial.tell(bob, PeerLost(alice.peer_id))
+            case "frozen":
+                trial.stage.freeze([alice])
+            case "cut":
+                trial.world.network.links.cut(alice.peer_id, bob.peer_id)
+            case _:
+                pass
+        trial.tell(bob, IsolationStarted(15.0))
+        assert trial.saw == seen
 
 
 @pytest.mark.parametrize("cause", ["unknown", "partition"])
