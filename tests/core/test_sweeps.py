@@ -37,6 +37,17 @@ def test_who_broke_off_is_looked_at_at_once() -> None:
     assert [s for s in range(102, 110) if bob.sweeps(s)] == [106]
 
 
+def test_who_speaks_puts_off_the_look_at_nobody_else() -> None:
+    bob = Bob()
+    bob.hears(100)
+    found = []
+    for s in range(101, 120):
+        if s % 4 == 0:
+            bob.hears(s, presence(), by=key_of(CAROL))
+        found += [s for _ in bob.sweeps(s)]
+    assert found == [115]
+
+
 def test_who_is_remembered_is_looked_at() -> None:
     bob = Bob()
     assert not bob.sweeps(100)

@@ -34,7 +34,7 @@ MUTATIONS = (
         DOUBTS,
         "self._look_at = min(self._look_at, self._matters_at(record))",
         "self._look_at = self._matters_at(record)",
-        (_SWEEPS,),
+        (f"{_SWEEPS}::test_who_speaks_puts_off_the_look_at_nobody_else",),
     ),
     Mutation(
         "who is refused for its time is looked at at once",
