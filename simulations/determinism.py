@@ -25,8 +25,8 @@ from simulations.virtual_time import virtual_time
 T = TypeVar("T")
 
 HASH_SEED = "0"
-# Garbage, in virtual minutes: there is little of it, and to look for it takes a thousand nodes' run
-# half a second. What survived that is looked through more seldom: nearly all is still in use.
+# Garbage, in virtual minutes: there is little of it, and to look for it takes a run of a thousand
+# nodes about a second. What survived that is looked through more seldom: nearly all is in use.
 MINUTE_S = 60.0
 COLLECT_YOUNG_EVERY, COLLECT_OLD_EVERY = 5, 20
 YOUNG, OLD = 1, 2  # generations

@@ -156,6 +156,7 @@ class Batch(NamedTuple):
     last_sign_ns: int | None = None
 
     def __bool__(self) -> bool:
+        # The last field is a time, and 0 is one.
         return any(self[:-1]) or self.last_sign_ns is not None
 
 
