@@ -15,6 +15,9 @@ from simulations.world_node import WorldNode
 RETURN_MESSAGES = 2
 AFTER_SECOND_MESSAGE_S = 5.0
 AFTER_THAW_S = AFTER_HEALING_S = 10.0
+SETTLED_S = 30.0
+# Whose connection somebody has ended, for having too many, is suspect until its next word.
+CLEARED_WITHIN_S = 10.0
 UP_S = 10.0  # who has only just started has much to learn
 HEALED = "the split healed"
 
@@ -37,6 +40,7 @@ class Arrivals(Informed):
     """Looks, when the time is up, at what every node says of a provider that is well since."""
 
     rule = "who is there is noticed in time"
+    hears_consumers = False
 
     def _begin(self) -> None:
         self._due: list[_Due] = []
@@ -90,10 +94,11 @@ class Arrivals(Informed):
 
     def finish(self) -> None:
         """Nobody who has been there for half a minute is unknown to anybody."""
+        now = trio.current_time()
+        why, since = "every fault ended", now - CLEARED_WITHIN_S
         for provider in self.world.running():
             if provider.is_provider:
-                now = trio.current_time()
-                self._look(_Due(now, now, provider, provider.starts, "every fault ended"), 30.0)
+                self._look(_Due(now, since, provider, provider.starts, why), SETTLED_S)
 
     def _expect(
         self,
