@@ -50,12 +50,13 @@ class ModelGossip:
         self, owner: "ModelMesh", network: "ModelNetwork", key: bytes, judge: Judge | None
     ) -> None:
         self._owner = owner
-        self._peer_id = owner.peer_id
+        self.peer_id = owner.peer_id
         self._network = network
         self._key = key
         self._judge = judge
-        self._number = next(network.numbers)  # after a restart, another
-        self._history: deque[list[GossipMessage]] = deque([[]], maxlen=HISTORY_HEARTBEATS)
+        self.number = next(network.numbers)  # after a restart, another
+        # What came between two heartbeats, with the number of the later one.
+        self._history: deque[tuple[int, list[GossipMessage]]] = deque(maxlen=HISTORY_HEARTBEATS)
         self._accepted: deque[Accepted] = deque()
         self._receiving: trio.lowlevel.Task | None = None  # waits for the next
         self._accepted_count = 0
@@ -89,7 +90,7 @@ class ModelGossip:
 
     async def flush(self) -> None:
         """See `Gossip.flush`."""
-        here, links = self._peer_id, self._network.links
+        here, links = self.peer_id, self._network.links
         delays_s = [links.delay_s(here, p) for p in self.mesh if links.is_open(here, p)]
         await trio.sleep(max(delays_s, default=0.0) + SLOT_S)
 
@@ -115,7 +116,7 @@ class ModelGossip:
         """A message came from a peer, or from ourselves; why it was refused, if it was."""
         if self._judge is None:
             return None
-        if self._number in message.heard_by:
+        if self.number in message.heard_by:
             self._network.duplicates += 1
             return None
         if len(self._accepted) >= INBOUND_MAX:
@@ -143,32 +144,37 @@ class ModelGossip:
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _note(self, message: GossipMessage) -> None:
-        message.heard_by.add(self._number)
-        self._history[-1].append(message)
-        self._network.talkative[self._peer_id] = None
+        message.heard_by.add(self.number)
+        network, history = self._network, self._history
+        network.recent[-1][message] = None
+        if history and history[-1][0] == network.heartbeats:
+            history[-1][1].append(message)
+        else:
+            history.append((network.heartbeats, [message]))
 
     def _pass_on(self, message: GossipMessage, forwarder: str | None) -> None:
-        if self._peer_id in self._network.muted:
+        if self.peer_id in self._network.muted:
             return
         mesh = self.mesh
         if not mesh and forwarder is None:  # GossipSub's fanout
             mesh = dict(list(self._owner.connections.items())[:DEGREE])
-        hop_s = self._network.hop_s
+        hop_s, heard_by, duplicates = self._network.hop_s, message.heard_by, 0
         for name, connection in mesh.items():
             if name == forwarder:
                 continue
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
-            if connection.gossip._number in message.heard_by:
-                self._network.duplicates += 1
+            if connection.gossip.number in heard_by:
+                duplicates += 1
             elif hop_s:
                 self._network.timeline.call_at(
                     trio.current_time() + hop_s, self._send, connection, message
                 )
             else:
                 self._send(connection, message)
+        self._network.duplicates += duplicates
 
     def _send(self, connection: Connection, message: GossipMessage) -> None:
-        connection.wire.send(connection.gossip.arrived, connection.partner, message, self._peer_id)
+        connection.wire.send(connection.gossip.arrived, connection.partner, message, self.peer_id)
 
     def arrived(self, connection: Connection, message: GossipMessage, forwarder: str) -> None:
         """A message came over our end of a connection."""
@@ -177,23 +183,22 @@ class ModelGossip:
 
     # --- the mesh ---------------------------------------------------------------------------
 
-    def heartbeat(self) -> bool:
-        """Keep the mesh's degree, tell others what we have; whether there is something left."""
-        self._keep_degree()
-        recent = [message for heard in self._history for message in heard]
-        if recent and self._peer_id not in self._network.muted:
-            outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
-            for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
-                gossip = connection.gossip
-                missing = [m for m in recent if gossip._number not in m.heard_by]
-                if missing and gossip.judges:
-                    connection.wire.send(gossip.told, connection.partner, missing)
-        self._history.append([])
-        return any(self._history)
+    def tell(self) -> None:
+        """Tell some of those outside the mesh what we have: IHAVE."""
+        since = self._network.heartbeats - HISTORY_HEARTBEATS
+        recent = [message for beat, heard in self._history if beat > since for message in heard]
+        if not recent or self.peer_id in self._network.muted:
+            return
+        outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
+        for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
+            gossip = connection.gossip
+            missing = [m for m in recent if gossip.number not in m.heard_by]
+            if missing and gossip.judges:
+                connection.wire.send(gossip.told, connection.partner, missing)
 
     def told(self, connection: Connection, messages: list[GossipMessage]) -> None:
         """IHAVE: ask for what we miss (IWANT); it is sent when that arrives."""
-        wanted = [m for m in messages if self._number not in m.heard_by]
+        wanted = [m for m in messages if self.number not in m.heard_by]
         if connection.is_open and wanted:
             connection.wire.send(connection.gossip.asked, connection.partner, wanted)
 
@@ -207,13 +212,20 @@ class ModelGossip:
         """A connection opened: into the mesh with it, where there is room."""
         if len(self.mesh) < DEGREE or len(connection.gossip.mesh) < DEGREE:
             self._graft(connection)
+        self._look_at_degree()
+        connection.gossip._look_at_degree()
 
     def left(self, name: str) -> None:
         """A connection closed."""
         if self.mesh.pop(name, None) is not None:
-            self._network.talkative[self._peer_id] = None
+            self._look_at_degree()
 
-    def _keep_degree(self) -> None:
+    def _look_at_degree(self) -> None:
+        if not DEGREE_LOW <= len(self.mesh) <= DEGREE_HIGH:
+            self._network.off_degree[self.peer_id] = None
+
+    def keep_degree(self) -> None:
+        """At a heartbeat: take others into the mesh, or out of it, until it has the degree."""
         if len(self.mesh) < DEGREE_LOW:
             outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
             self._network.rng.shuffle(outside)
@@ -224,14 +236,16 @@ class ModelGossip:
         elif len(self.mesh) > DEGREE_HIGH:
             for name in self._network.rng.sample(list(self.mesh), len(self.mesh) - DEGREE):
                 pruned = self.mesh.pop(name)
-                pruned.gossip.mesh.pop(self._peer_id, None)
+                pruned.gossip.mesh.pop(self.peer_id, None)
+                pruned.gossip._look_at_degree()
+        self._look_at_degree()
 
     def _graft(self, connection: Connection) -> None:
         # GRAFT and its answer are not modelled: what matters is who ends up in whose mesh.
         other, partner = connection.gossip, connection.partner
-        reachable = self._network.links.is_open(self._peer_id, connection.peer.peer_id)
+        reachable = self._network.links.is_open(self.peer_id, connection.peer.peer_id)
         if not (self.judges and other.judges and reachable) or partner is None:
             return
         if partner.is_open and len(other.mesh) < DEGREE_HIGH:
             self.mesh[connection.peer.peer_id] = connection
-            other.mesh[self._peer_id] = partner
+            other.mesh[self.peer_id] = partner

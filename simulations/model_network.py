@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ import trio
 from meshnode.config import NodeConfig
 from meshnode.ports import Judge, Observer
 from simulations.links import Links
+from simulations.model_gossip import HISTORY_HEARTBEATS, GossipMessage
 from simulations.model_mesh import ModelMesh, open_model_mesh
 from simulations.model_stream import ModelStream
 from simulations.timeline import Timeline
@@ -44,7 +46,11 @@ class ModelNetwork:
         self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
         self.muted: set[str] = set()  # whose gossip goes nowhere
         self.frozen: set[str] = set()  # who answers nothing, its connections open
-        self.talkative: dict[str, None] = {}  # whose gossip has something to do at a heartbeat
+        self.heartbeats = 0
+        # What anybody heard between the last heartbeats; where nobody misses any of it, nobody has
+        # anything to tell.
+        self.recent: deque[dict[GossipMessage, None]] = deque([{}], maxlen=HISTORY_HEARTBEATS)
+        self.off_degree: dict[str, None] = {}  # whose mesh is too small or too large
         self.dialled: Callable[[str, str], None] = _untold
         self._addrs: dict[str, str] = {}
         self._places: set[str] = set()
@@ -117,11 +123,23 @@ class ModelNetwork:
             for stream in self._lingering_long:
                 stream.break_off()
             self._lingering_long, self._lingering = self._lingering, []
-            due, self.talkative = self.talkative, {}
-            for peer in due:
-                mesh = self.nodes.get(peer)
-                if mesh is not None and not self.links.is_frozen(peer) and mesh.gossip.heartbeat():
-                    self.talkative[peer] = None
+            self._heartbeat()
+
+    def _heartbeat(self) -> None:
+        off_degree, self.off_degree = self.off_degree, {}
+        for peer in off_degree:
+            if self.links.is_frozen(peer):
+                self.off_degree[peer] = None
+            elif peer in self.nodes:
+                self.nodes[peer].gossip.keep_degree()
+        gossips = [mesh.gossip for mesh in self.nodes.values() if mesh.gossip.judges]
+        everybody = {gossip.number for gossip in gossips}
+        if not all(everybody <= message.heard_by for heard in self.recent for message in heard):
+            for gossip in gossips:
+                if not self.links.is_frozen(gossip.peer_id):
+                    gossip.tell()
+        self.heartbeats += 1
+        self.recent.append({})
 
 
 def _untold(_peer_id: str, _addr: str) -> None:

@@ -67,15 +67,33 @@ async def test_a_mesh_keeps_its_degree_and_everybody_hears(autojump_clock: MockC
 async def test_who_is_outside_the_mesh_is_told_and_asks(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         alice = await world.start("alice", role="provider", prices={"BTC-USD": "1"})
-        bob = await world.start("bob", connect=[alice])
+        others = [await world.start(f"n{k}", connect=[alice]) for k in range(7)]
         await trio.sleep(30)
-        for node, other in ((alice, bob), (bob, alice)):
-            world.network.nodes[node.peer_id].gossip.mesh.pop(other.peer_id, None)
-        gossip = world.network.nodes[alice.peer_id].gossip
-        gossip.heartbeat()  # grafts anew, and tells
+        outside = others[-1]  # nobody is in its mesh, nor it in anybody's
+        meshes = {node: world.network.nodes[node.peer_id].gossip.mesh for node in world.running()}
+        for mesh in meshes.values():
+            mesh.pop(outside.peer_id, None)
+        meshes[outside].clear()
         alice.source.set({"BTC-USD": "2"})
-        await trio.sleep(5)
-        assert [str(stored.quote.price) for stored in bob.store.latest()] == ["2"]
+        await trio.sleep(2.5)
+        assert meshes[outside] == {}
+        for node in others:
+            assert [str(stored.quote.price) for stored in node.store.latest()] == ["2"]
+
+
+async def test_a_mesh_that_lost_a_peer_takes_another_at_the_next_heartbeat(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice")
+        others = [await world.start(f"n{k}", connect=[alice]) for k in range(9)]
+        await trio.sleep(30)
+        gossip = world.network.nodes[alice.peer_id].gossip
+        for lost in list(gossip.mesh):
+            world.network.reset(alice.peer_id, lost)
+            await trio.sleep(1.1)
+            assert DEGREE_LOW <= len(gossip.mesh) <= DEGREE_HIGH
+        assert len(others) > DEGREE_HIGH
 
 
 async def test_a_link_that_is_cut_holds_what_is_sent(autojump_clock: MockClock) -> None:
