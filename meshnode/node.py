@@ -252,10 +252,12 @@ class _Node:
         )
         announcer = Announcer(
             publisher,
-            self.providers,
+            topology.size,
             rng,
             role=self.role,
             agent=AGENT,
+            told=topology.size_told,
+            heard_since=self.providers.consumers_heard_since,
             addrs=lambda: tuple(addr.partition("/p2p/")[0] for addr in mesh.addrs()),
             assets=lambda: publisher.assets,
             wait_back_in_touch=presence.wait_back_in_touch,

@@ -3,27 +3,39 @@
 from collections.abc import Container, Mapping
 
 HOPS_MAX = 15  # 16 is unknown: where a provider is gone, distances would count up for ever
-ROUND_S = 60.0  # each neighbour is asked about so often
-EXPIRY_S = 2.5 * ROUND_S  # what was not said again by then is no longer so
+# Each neighbour is asked once in a round. Of more than ASKED_A_ROUND rounds are longer: a node with
+# many neighbours asks hardly more often than others do.
+ROUND_S, ROUND_MAX_S = 60.0, 300.0
+ASKED_A_ROUND = 6
+EXPIRY_ROUNDS = 2.5  # what was not said again by then is no longer so
 NEIGHBOURS_MAX = 200  # the one that told first makes room
 PROVIDERS_MAX = 1_000  # a neighbour; more are not read
+
+
+def round_s(neighbours: int) -> float:
+    """How often each of so many neighbours is asked."""
+    return min(ROUND_S * max(1.0, neighbours / ASKED_A_ROUND), ROUND_MAX_S)
 
 
 class Hops:
     """What each neighbour last said of its distances. Times are seconds of the node's clock."""
 
     def __init__(self) -> None:
+        # Of each: until when it is so, and what it said.
         self._told: dict[str, tuple[float, dict[str, int]]] = {}
 
-    def learn(self, neighbour: str, distances: Mapping[str, int | None], now: float) -> None:
-        """A neighbour's distances, which replace what it said before; None is unknown."""
+    def learn(self, neighbour: str, distances: Mapping[str, int | None], until: float) -> None:
+        """A neighbour's distances, which replace what it said before; None is unknown.
+
+        After `until` they are so no longer.
+        """
         near = {
             provider: hops
             for provider, hops in distances.items()
             if hops is not None and 0 <= hops < HOPS_MAX
         }
         self._told.pop(neighbour, None)
-        self._told[neighbour] = now, dict(list(near.items())[:PROVIDERS_MAX])
+        self._told[neighbour] = until, dict(list(near.items())[:PROVIDERS_MAX])
         if len(self._told) > NEIGHBOURS_MAX:
             del self._told[next(iter(self._told))]
 
@@ -43,7 +55,7 @@ class Hops:
             return 1
         ways = [
             1 + distances[provider]
-            for neighbour, (told_at, distances) in self._told.items()
-            if neighbour != asker and now - told_at < EXPIRY_S and provider in distances
+            for neighbour, (until, distances) in self._told.items()
+            if neighbour != asker and now < until and provider in distances
         ]
         return min(ways, default=None)

@@ -10,7 +10,6 @@ from meshnode.core.consumers import (
     CONSUMER_INTERVAL_PER_NODE_S,
     consumer_interval_s,
 )
-from meshnode.core.providers import Providers
 from meshnode.core.suspicion import INTERVAL_S
 from meshnode.ports import TaskStatus
 from meshnode.services.publish import Publisher
@@ -27,36 +26,46 @@ PAUSE_MIN_S = 0.5
 # into its pace; its prices, too, which would be due again only after a minute. A provider keeps to
 # its interval meanwhile: where its connection breaks, nobody waits for longer.
 EARLY_INTERVALS_S = {Role.PROVIDER: (2.0, 4.0, 4.0), Role.CONSUMER: (2.0, 8.0)}
-# In a network so large that its consumers share a budget, a consumer waits its turn from the start:
-# where a thousand start together, each hears all of them.
-CONSUMERS_UNHURRIED = int(CONSUMER_INTERVAL_MIN_S / CONSUMER_INTERVAL_PER_NODE_S)
+# In a network so large that its consumers share a budget, a consumer waits its turn from the start,
+# and as long as others use the budget up: where a thousand start together, nobody knows yet how
+# many they are. Not for ever: strangers who use it up keep nobody from being known.
+BUDGET_WINDOW_S = CONSUMER_INTERVAL_MIN_S
+BUDGET_WORDS = int(BUDGET_WINDOW_S / CONSUMER_INTERVAL_PER_NODE_S)
+WAIT_INTERVALS_MAX = 3
 
 
 class Announcer:
-    """Says by gossip that this node is there, at its role's pace, and that it leaves."""
+    """Says by gossip that this node is there, at its role's pace, and that it leaves.
+
+    `nodes` gives how many nodes there are as far as we know, ourselves included, `told` as far as
+    our neighbours say, and `heard_since(at)` how many consumers have spoken after a moment.
+    """
 
     def __init__(
         self,
         publisher: Publisher,
-        providers: Providers,
+        nodes: Callable[[], int],
         rng: Rng,
         *,
         role: Role,
         agent: str,
+        told: Callable[[], int],
+        heard_since: Callable[[float], int],
         addrs: Callable[[], tuple[str, ...]],
         assets: Callable[[], int],
         wait_back_in_touch: Callable[[], Awaitable[None]],
     ) -> None:
         self._publisher = publisher
-        self._providers = providers
+        self._nodes = nodes
         self._rng = rng
         self._role = role
         self._agent = agent
+        self._told = told
+        self._heard_since = heard_since
         self._addrs = addrs
         self._assets = assets
         self._wait_back_in_touch = wait_back_in_touch
         self._said_at = -PRESENCE_EVERY_S
-        self._pace_from: float | None = None  # as if we had spoken then
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Announce for ever; a provider's price updates count as announcements."""
@@ -81,10 +90,22 @@ class Announcer:
         """A consumer says that it is there when it has peers, and to those who join after it."""
         for early_s in EARLY_INTERVALS_S[self._role]:
             await trio.sleep(early_s)
-            if self._providers.present_count > CONSUMERS_UNHURRIED:
-                self._pace_from = trio.current_time() - self._interval_s() * self._rng.random()
+            if max(self._nodes(), self._told()) > BUDGET_WORDS:
+                if self._publisher.spoke_at is None:
+                    await self._wait_for_turn()
                 return
             await self._say()
+
+    async def _wait_for_turn(self) -> None:
+        began_at = trio.current_time()
+        while True:
+            interval_s = self._interval_s()
+            await trio.sleep(interval_s * self._rng.random())
+            now = trio.current_time()
+            if self._heard_since(now - BUDGET_WINDOW_S) < BUDGET_WORDS:
+                return
+            if now - began_at >= WAIT_INTERVALS_MAX * interval_s:
+                return
 
     async def _keep_pace(self) -> None:
         """Until nobody heard us for a while: then it is as when a node starts."""
@@ -92,8 +113,6 @@ class Announcer:
             interval_s = self._interval_s()
             now = trio.current_time()
             spoke_at = self._publisher.spoke_at
-            if self._pace_from is not None:
-                spoke_at = max(self._pace_from, spoke_at or self._pace_from)
             silent = spoke_at is None or now - spoke_at >= interval_s * (1 - JITTER)
             is_due = self._role is Role.PROVIDER and now - self._said_at >= PRESENCE_EVERY_S
             if silent or is_due:
@@ -121,7 +140,7 @@ class Announcer:
     def _interval_s(self) -> float:
         if self._role is Role.PROVIDER:
             return PROVIDER_INTERVAL_S
-        return consumer_interval_s(self._providers.present_count + 1)
+        return consumer_interval_s(self._nodes())
 
     def _update(self, state: PresenceState, interval_s: float) -> PresenceUpdate:
         interval_ms = int(interval_s * 1000)

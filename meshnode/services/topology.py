@@ -1,4 +1,4 @@
-"""Topology: asks our neighbours what they know of the network, each about once a minute.
+"""Topology: asks our neighbours what they know of the network, a few of them a minute.
 
 One query feeds four things: how far away each provider is, how many nodes there are, where others
 may be reached, and what time it is elsewhere.
@@ -11,7 +11,7 @@ import trio
 
 from meshnode.core.address_book import AddressBook, Origin
 from meshnode.core.backoff import Rng
-from meshnode.core.hops import EXPIRY_S, ROUND_S, Hops
+from meshnode.core.hops import EXPIRY_ROUNDS, Hops, round_s
 from meshnode.core.own_clock import OwnClock, ahead_ns
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import Mesh, TaskStatus, WallClock
@@ -23,12 +23,14 @@ from protocols.status import StatusReply
 from protocols.timestamps import ns_from_rfc3339
 
 KEYS = ("node_id", "network", "time", "active_providers", "peers")
+# Who is new here has to know at once whether the network is large.
+FIRST_KEYS = (*KEYS, "total_network_size")
 JITTER = 0.2  # of a round, either way
 ASKED_MAX = 8  # at a time; the others wait their turn
 # Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
 PEERS_READ_MAX = 50
 # A peer that never answers is somebody who only asks; after so long it may have become a node.
-SILENT_ROUNDS = 4
+SILENT_AGAIN_S = 240.0
 
 
 class Topology:
@@ -60,7 +62,9 @@ class Topology:
         # Of whom we looked at last, the first whose turn it is.
         self._next_at = 0.0
         self._looked_at: tuple[str, ...] = ()
+        # Of each: until when it is so, and who its peers are.
         self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
+        self._size_told = 0
         self._asking: trio.Nursery | None = None
 
     # --- what is known ----------------------------------------------------------------------
@@ -88,14 +92,18 @@ class Topology:
         """
         providers = self._presence.providers
         own_id = self._mesh.peer_id
-        fresh_from = trio.current_time() - EXPIRY_S
+        now = trio.current_time()
         told = set(self._neighbours)
-        for told_at, listed in self._neighbours.values():
-            if told_at >= fresh_from:
+        for until, listed in self._neighbours.values():
+            if now < until:
                 told |= listed
         # Of those whom we hear ourselves, our own judgement counts.
         unheard = sum(peer != own_id and not providers.knows(peer) for peer in told)
         return providers.present_count + (not providers.is_present(own_id)) + unheard
+
+    def size_told(self) -> int:
+        """How many nodes there were when we met our last neighbour, by its word; 0 without one."""
+        return self._size_told
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -136,21 +144,20 @@ class Topology:
 
     async def _ask(self, name: str) -> None:
         sent_ns = self._wall_clock.now_ns()
-        rounds = (
-            1.0 if self.answered(name) or self._presence.providers.knows(name) else SILENT_ROUNDS
-        )
         try:
-            reply = await ask.status(self._mesh, name, KEYS)
+            keys = KEYS if self.answered(name) else FIRST_KEYS
+            reply = await ask.status(self._mesh, name, keys)
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
             pass  # what it said before expires by itself
         else:
             await self._learn(name, reply, sent_ns)
-            rounds = 1.0
         finally:
             self._asked.discard(name)
         if name in self._mesh.peer_ids():
+            is_node = self.answered(name) or self._presence.providers.knows(name)
+            again_s = round_s(len(self._neighbours)) if is_node else SILENT_AGAIN_S
             jitter = 1 + JITTER * (2 * self._rng.random() - 1)
-            self._ask_at[name] = trio.current_time() + rounds * ROUND_S * jitter
+            self._ask_at[name] = trio.current_time() + again_s * jitter
             self._next_at = min(self._next_at, self._ask_at[name])
 
     async def _learn(self, peer: str, reply: StatusReply, sent_ns: int) -> None:
@@ -167,9 +174,12 @@ class Topology:
             ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
             self._own_clock.told(peer, ahead, now)
         told = (reply["active_providers"] or ()), (reply["peers"] or ())[:PEERS_READ_MAX]
-        self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, now)
+        self._size_told = reply["total_network_size"] or self._size_told
         nodes = [one for one in told[1] if _is_node_id(one.node_id)]
-        self._neighbours[peer] = now, frozenset(one.node_id for one in nodes)
+        count = len(self._neighbours) + (peer not in self._neighbours)
+        until = now + EXPIRY_ROUNDS * round_s(count)
+        self._neighbours[peer] = until, frozenset([one.node_id for one in nodes])
+        self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, until)
         for one in nodes:
             self._addresses.told(one.node_id, one.addrs, Origin.HEARSAY)
 

@@ -3,15 +3,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.core.hops import EXPIRY_S, HOPS_MAX, NEIGHBOURS_MAX, PROVIDERS_MAX, Hops
+from meshnode.core.hops import (
+    EXPIRY_ROUNDS,
+    HOPS_MAX,
+    NEIGHBOURS_MAX,
+    PROVIDERS_MAX,
+    ROUND_S,
+    Hops,
+    round_s,
+)
 
 NOBODY: frozenset[str] = frozenset()
 
 
 def test_a_provider_is_one_further_than_from_the_nearest_neighbour() -> None:
     hops = Hops()
-    hops.learn("carol", {"alice": 3}, 0)
-    hops.learn("dave", {"alice": 1, "erin": None}, 0)
+    hops.learn("carol", {"alice": 3}, 9)
+    hops.learn("dave", {"alice": 1, "erin": None}, 9)
     assert hops.to("alice", NOBODY, 1) == 2
     assert hops.to("erin", NOBODY, 1) is None
     assert hops.to("alice", frozenset({"alice"}), 1) == 1
@@ -19,25 +27,25 @@ def test_a_provider_is_one_further_than_from_the_nearest_neighbour() -> None:
 
 def test_what_is_not_said_again_expires() -> None:
     hops = Hops()
-    hops.learn("carol", {"alice": 1, "erin": 1}, 0)
-    hops.learn("dave", {"alice": 5}, 50)
-    assert hops.to("alice", NOBODY, EXPIRY_S - 1) == 2
-    assert hops.to("alice", NOBODY, EXPIRY_S) == 6
-    hops.learn("carol", {"erin": 1}, EXPIRY_S)
-    assert hops.to("alice", NOBODY, EXPIRY_S) == 6
-    assert hops.to("erin", NOBODY, EXPIRY_S) == 2
+    hops.learn("carol", {"alice": 1, "erin": 1}, 150)
+    hops.learn("dave", {"alice": 5}, 200)
+    assert hops.to("alice", NOBODY, 149) == 2
+    assert hops.to("alice", NOBODY, 150) == 6
+    hops.learn("carol", {"erin": 1}, 300)
+    assert hops.to("alice", NOBODY, 150) == 6
+    assert hops.to("erin", NOBODY, 150) == 2
 
 
 def test_a_way_through_the_asker_is_none_to_it() -> None:
     hops = Hops()
-    hops.learn("carol", {"alice": 1}, 0)
+    hops.learn("carol", {"alice": 1}, 9)
     assert hops.to("alice", NOBODY, 0, asker="carol") is None
     assert hops.to("alice", NOBODY, 0, asker="dave") == 2
 
 
 def test_a_lost_neighbour_s_ways_are_lost() -> None:
     hops = Hops()
-    hops.learn("carol", {"alice": 1}, 0)
+    hops.learn("carol", {"alice": 1}, 9)
     hops.lose("carol")
     hops.lose("carol")
     assert hops.to("alice", NOBODY, 0) is None
@@ -45,7 +53,7 @@ def test_a_lost_neighbour_s_ways_are_lost() -> None:
 
 def test_distances_end_at_the_bound_and_nonsense_is_not_believed() -> None:
     hops = Hops()
-    hops.learn("carol", {"alice": HOPS_MAX - 1, "erin": HOPS_MAX, "frank": -5}, 0)
+    hops.learn("carol", {"alice": HOPS_MAX - 1, "erin": HOPS_MAX, "frank": -5}, 9)
     assert hops.to("alice", NOBODY, 0) == HOPS_MAX
     assert hops.to("erin", NOBODY, 0) is None
     assert hops.to("frank", NOBODY, 0) is None
@@ -53,12 +61,18 @@ def test_distances_end_at_the_bound_and_nonsense_is_not_believed() -> None:
 
 def test_what_is_kept_is_bounded() -> None:
     hops = Hops()
-    hops.learn("first", {f"provider{n}": 1 for n in range(PROVIDERS_MAX + 1)}, 0)
+    hops.learn("first", {f"provider{n}": 1 for n in range(PROVIDERS_MAX + 1)}, 9)
     assert hops.to(f"provider{PROVIDERS_MAX - 1}", NOBODY, 0) == 2
     assert hops.to(f"provider{PROVIDERS_MAX}", NOBODY, 0) is None
     for number in range(NEIGHBOURS_MAX):
-        hops.learn(f"neighbour{number}", {}, 0)
+        hops.learn(f"neighbour{number}", {}, 9)
     assert hops.to("provider0", NOBODY, 0) is None
+
+
+def test_who_has_many_neighbours_asks_each_less_often() -> None:
+    assert [round_s(count) for count in (0, 1, 6)] == [60.0] * 3
+    assert round_s(12) == 120.0
+    assert round_s(30) == round_s(1_000) == 300.0
 
 
 EDGES = st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=16)
@@ -79,7 +93,8 @@ def rounds(
     for number in range(count):
         now = since + 30.0 * number
         for a, b in sorted(links):
-            tables[a].learn(names[b], {"0": to_0(b, now, asker=names[a])}, now)
+            until = now + EXPIRY_ROUNDS * ROUND_S
+            tables[a].learn(names[b], {"0": to_0(b, now, asker=names[a])}, until)
     return [to_0(node, now) for node in range(8)]
 
 

@@ -216,7 +216,7 @@ DISTANCES = (
     Mutation(
         "what is not said again expires",
         HOPS,
-        " and now - told_at < EXPIRY_S",
+        " and now < until",
         "",
         (f"{_HOPS}::test_what_is_not_said_again_expires",),
     ),

@@ -20,6 +20,10 @@ _FREEZES = (f"{_RUNS}::test_who_stands_still_is_judged_by_how_long",)
 _SPLITS = (f"{_RUNS}::test_a_split_is_known_as_one_and_heals",)
 _CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
 _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
+_WAITS = (
+    "tests/services/test_presence.py"
+    "::test_while_others_use_up_the_budget_a_consumer_waits_three_intervals_at_most"
+)
 _MET = "tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told"
 _TRIES_AGAIN = (
     "tests/services/test_discovery.py"
@@ -149,12 +153,36 @@ MUTATIONS = (
     Mutation(
         "consumers of a large network wait their turn",
         ANNOUNCE,
-        "if self._providers.present_count > CONSUMERS_UNHURRIED:",
+        "if max(self._nodes(), self._told()) > BUDGET_WORDS:",
         "if False:",
         (
             "tests/services/test_presence.py"
             "::test_in_a_large_network_a_consumer_waits_its_turn_from_the_start",
         ),
+    ),
+    Mutation(
+        "that a network is large a neighbour's word is enough",
+        ANNOUNCE,
+        "if max(self._nodes(), self._told()) > BUDGET_WORDS:",
+        "if self._nodes() > BUDGET_WORDS:",
+        (
+            "tests/services/test_presence.py"
+            "::test_that_a_network_is_large_a_neighbour_s_word_is_enough",
+        ),
+    ),
+    Mutation(
+        "consumers wait while their budget is used up",
+        ANNOUNCE,
+        "if self._heard_since(now - BUDGET_WINDOW_S) < BUDGET_WORDS:",
+        "if True:",
+        (_WAITS,),
+    ),
+    Mutation(
+        "nobody is kept from speaking for ever",
+        ANNOUNCE,
+        "if now - began_at >= WAIT_INTERVALS_MAX * interval_s:",
+        "if False:",
+        (_WAITS,),
     ),
     Mutation(
         "nothing is said after the farewell",

@@ -27,7 +27,7 @@ from meshnode.core.providers import Providers
 from meshnode.core.publication import Publication
 from meshnode.core.suspicion import Verdict
 from meshnode.errors import PublishRefused
-from meshnode.services.announce import Announcer
+from meshnode.services.announce import BUDGET_WORDS, Announcer
 from meshnode.services.feed import Feed, OutageChanged, ProviderChanged, Subscription
 from meshnode.services.presence import Presence
 from meshnode.services.publish import Publisher
@@ -176,6 +176,7 @@ class Alice:
         self.ear = Ear()
         self.back_in_touch = trio.Event()
         self.providers = Providers()
+        self.told = 0
         self.publisher = Publisher(
             Publication(),
             self.ear,
@@ -187,10 +188,12 @@ class Alice:
         )
         self.announcer = Announcer(
             self.publisher,
-            self.providers,
+            lambda: 1 + self.providers.present_count,
             random.Random(seed),
             role=role,
             agent="meshnode/0",
+            told=lambda: self.told,
+            heard_since=self.providers.consumers_heard_since,
             addrs=lambda: ("/ip4/192.0.2.1/tcp/4001",),
             assets=lambda: 3,
             wait_back_in_touch=self._wait_back_in_touch,
@@ -309,6 +312,32 @@ async def test_in_a_large_network_a_consumer_waits_its_turn_from_the_start(
         firsts.append(alice.ear.presences()[0][0] - began_at)
     assert sum(at < 60 for at in firsts) <= 3
     assert max(firsts) - min(firsts) > 1000
+
+
+async def test_that_a_network_is_large_a_neighbour_s_word_is_enough(
+    autojump_clock: MockClock,
+) -> None:
+    async with announcing(Role.CONSUMER, seed=3) as alice:
+        alice.told = BUDGET_WORDS + 1
+        await trio.sleep(70)
+    firsts = [at for at, _ in alice.ear.presences()]
+    assert firsts[0] not in (2, 10)
+    assert len(firsts) <= 2
+
+
+@pytest.mark.parametrize(("used_up_s", "first_s"), [(100, (130, 213)), (600, (246, 331))])
+async def test_while_others_use_up_the_budget_a_consumer_waits_three_intervals_at_most(
+    autojump_clock: MockClock, used_up_s: int, first_s: tuple[float, float]
+) -> None:
+    async with announcing(Role.CONSUMER) as alice:
+        for number in range(40 + used_up_s):  # forty others, so her interval is 82 s
+            author = (number % 40).to_bytes(32, "big")
+            word = presence(Role.CONSUMER, interval_s=60)
+            alice.providers.heard(author, word, START_NS, trio.current_time(), 0)
+            await trio.sleep(number >= 40)
+        await trio.sleep(700 - used_up_s)
+    at, _ = alice.ear.presences()[0]
+    assert first_s[0] <= at <= first_s[1]
 
 
 async def test_prices_of_the_start_are_said_again_when_there_may_be_peers(

@@ -2,14 +2,14 @@
 
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
 
-from meshnode.core.hops import EXPIRY_S, ROUND_S
+from meshnode.core.hops import EXPIRY_ROUNDS, ROUND_S
 from meshnode.ports import Stream
 from meshnode.services.beat import Beat
 from meshnode.services.frames import Frames
@@ -74,10 +74,18 @@ async def test_distances_sizes_and_addresses_come_of_one_answer(autojump_clock: 
     told = [peer(FAR, "/ip4/127.0.0.1/tcp/9", "/dns4/x.org/tcp/1"), peer(id_of(BOB))]
     async with (
         open_bench() as bob,
-        neighbour(bob, ALICE, active_providers=[provider(FAR, 2)], peers=told) as (alice, _),
+        neighbour(
+            bob,
+            ALICE,
+            active_providers=[provider(FAR, 2)],
+            peers=told,
+            total_network_size=1_000,
+        ) as (alice, _),
         looking(bob),
     ):
+        assert bob.topology.size_told() == 0
         await trio.sleep(2)
+        assert bob.topology.size_told() == 1_000
         assert bob.topology.answered(alice.peer_id)
         assert bob.topology.hops(FAR) == 3
         assert bob.topology.hops(FAR, asker=alice.peer_id) is None
@@ -90,7 +98,7 @@ async def test_distances_sizes_and_addresses_come_of_one_answer(autojump_clock: 
         ]
 
 
-async def test_each_neighbour_is_asked_about_every_thirty_seconds_not_in_step(
+async def test_each_neighbour_is_asked_about_once_a_minute_not_in_step(
     autojump_clock: MockClock,
 ) -> None:
     async with (
@@ -103,6 +111,28 @@ async def test_each_neighbour_is_asked_about_every_thirty_seconds_not_in_step(
     for asked in (alice, carol):
         assert 17 <= len(asked) <= 25
     assert alice[1:] != carol[1:]
+
+
+async def test_of_many_neighbours_about_six_a_minute_are_asked_and_believed_until_then(
+    autojump_clock: MockClock,
+) -> None:
+    signing_keys = [SigningKey(bytes([100 + number]) * 32) for number in range(18)]
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        neighbours = [
+            await stack.enter_async_context(
+                neighbour(bob, key, active_providers=[provider(FAR, 1)], peers=[peer(FAR)])
+            )
+            for key in signing_keys
+        ]
+        await stack.enter_async_context(looking(bob))
+        await trio.sleep(5)
+        assert [len(asked) for _, asked in neighbours] == [1] * 18
+        for _ in range(10):
+            await trio.sleep(ROUND_S)
+            assert (bob.topology.hops(FAR), bob.topology.size()) == (2, 20)
+        for _, asked in neighbours:
+            assert 3 <= len(asked) - 1 <= 5  # of those asked first, some on a shorter round
 
 
 async def test_what_a_neighbour_said_ends_with_its_connection(autojump_clock: MockClock) -> None:
@@ -145,7 +175,7 @@ async def test_a_neighbour_that_answers_no_more_is_not_believed_for_long(
         await trio.sleep(2)
         assert (bob.topology.hops(FAR), bob.topology.size()) == (2, 3)
         alice._handlers.clear()
-        await trio.sleep(EXPIRY_S)
+        await trio.sleep(EXPIRY_ROUNDS * ROUND_S)
         assert (bob.topology.hops(FAR), bob.topology.size()) == (None, 2)
 
 
@@ -209,7 +239,7 @@ async def test_a_neighbour_is_not_told_its_own_distance_as_ours(autojump_clock: 
     async with open_bench() as bob, asking(bob, STATUS_PROTOCOL) as (_, frames):
         asker = bob.mesh.peers()[0].peer_id
         bob.hears(far_presence())
-        bob.topology._hops.learn(asker, {FAR: 1}, trio.current_time())
+        bob.topology._hops.learn(asker, {FAR: 1}, trio.current_time() + ROUND_S)
         assert [p.hop_count for p in bob.status.reply()["known_providers"]] == [2]
         await frames.send(pack({"keys": ["known_providers"]}))
         (known,) = map_in(await frames.receive())["known_providers"]
