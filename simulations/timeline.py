@@ -9,7 +9,7 @@ import outcome
 import trio
 
 from meshnode.ports import TaskStatus
-from simulations.virtual_time import agendas, end_of_slot
+from simulations.virtual_time import SLOT_S, agendas
 
 Call: TypeAlias = tuple[Callable[..., None], tuple[Any, ...]]
 
@@ -25,7 +25,7 @@ class Timeline:
 
     def call_at(self, at: float, function: Callable[..., None], *args: Any) -> None:
         """Call a function at a time of trio's clock, at most a slot late."""
-        due = end_of_slot(at)
+        due = math.ceil(at / SLOT_S) * SLOT_S  # the end of the slot in which it lies
         calls = self._calls.get(due)
         if calls is not None:
             calls.append((function, args))
@@ -42,9 +42,12 @@ class Timeline:
     def carry_out(self, now: float) -> None:
         """Call what is due; what one of them raises, `run` raises."""
         if self._dues and self._dues[0] <= now:
-            result = outcome.capture(self._call, now)
-            if isinstance(result, outcome.Error) and self._waiting is not None:
-                trio.lowlevel.reschedule(self._waiting, result)
+            try:
+                self._call(now)
+            except BaseException as error:
+                if self._waiting is None:
+                    raise
+                trio.lowlevel.reschedule(self._waiting, outcome.Error(error))
 
     def _call(self, now: float) -> None:
         while self._dues and self._dues[0] <= now:

@@ -5,9 +5,6 @@ import hashlib
 import trio
 
 from meshnode.core.facts import Fact
-from meshnode.core.verdicts import Accepted, Verdict
-from meshnode.ports import Judge
-from protocols.ids import Topic
 
 
 class Trace:
@@ -22,20 +19,14 @@ class Trace:
         self.events += 1
         self._hash.update(f"{trio.current_time():.6f} {node} {what!r}\n".encode())
 
+    def accepted(self, node: str, signature: bytes) -> None:
+        """A node accepted the message with this signature now."""
+        self.events += 1
+        self._hash.update(f"{trio.current_time():.6f} {node} ".encode() + signature)
+
     def fact(self, node: str, fact: Fact) -> None:
         """A node observed a fact."""
         self.note(node, fact)
-
-    def judge(self, node: str, judge: Judge) -> Judge:
-        """A judge that notes what is accepted."""
-
-        def note_accepted(topic: Topic, key: bytes, data: bytes) -> Verdict:
-            verdict = judge(topic, key, data)
-            if isinstance(verdict, Accepted):
-                self.note(node, (topic.value, verdict.envelope.signature))
-            return verdict
-
-        return note_accepted
 
     def hexdigest(self) -> str:
         """The fingerprint so far."""

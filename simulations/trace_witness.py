@@ -15,7 +15,7 @@ class TraceWitness(Witness):
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Part of the fingerprint."""
-        self._trace.note(node.name, envelope.signature)
+        self._trace.accepted(node.name, envelope.signature)
 
     def observed(self, node: WorldNode, fact: Fact) -> None:
         """Part of the fingerprint."""

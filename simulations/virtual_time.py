@@ -33,11 +33,6 @@ SLOT_PART, SLOT_MAX_S = 0.01, 2.0**-7
 LOOK_EVERY_JUMPS = 1_000
 
 
-def end_of_slot(at: float) -> float:
-    """The end of the slot in which a time lies: that time itself, or up to SLOT_S later."""
-    return math.ceil(at / SLOT_S) * SLOT_S
-
-
 def end_of_sleep(now: float, until: float) -> float:
     """When who sleeps until a time wakes: at the end of a slot that is wider after a long sleep."""
     width_s, widest_s = SLOT_MAX_S, (until - now) * SLOT_PART
@@ -83,13 +78,13 @@ def virtual_time(clock: MockClock) -> Iterator[None]:
         while True:
             due = deadline = runner.deadlines.next_deadline()
             for agenda in jumping:
-                due = min(due, agenda.next_due())
-            if current_time() < due < math.inf:
-                mine["_virtual_base"] = due
+                if (at := agenda.next_due()) < due:
+                    due = at
             now = current_time()
+            if now < due < math.inf:
+                mine["_virtual_base"] = now = due
             for agenda in tuple(jumping):
-                if agenda.next_due() <= now:
-                    agenda.carry_out(now)
+                agenda.carry_out(now)
             if runner.runq or due >= deadline:
                 return
 
@@ -126,6 +121,8 @@ def virtual_time(clock: MockClock) -> Iterator[None]:
             (trio, "sleep_until", sleep_until),
             (timeouts, "sleep_until", sleep_until),
             (io_manager, "get_events", _rare(io_manager.get_events)),
+            # Asked several times for every task whether it is there; nobody looks on by one.
+            (scheduler, "Instruments", dict.fromkeys),
         ):
             replace(patches, owner, name, new)
         yield

@@ -1,6 +1,6 @@
 """Who looks on at a world: checkers, metrics, the trace."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from meshnode.core.facts import Fact
 from meshnode.ports import Batch
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 class Witness:
     """Is told what every node does, as it does it; each method may be left as it is.
 
-    A node's own messages are accepted by itself first: that is when they are said.
+    A node's own messages are accepted by itself first: that is when they are said. Where there are
+    many nodes, most of what is said is the word of consumers: not all `hears_consumers`.
     """
+
+    hears_consumers: ClassVar[bool] = True
 
     def started(self, node: "WorldNode") -> None:
         """A node is ready, for the first time or again."""

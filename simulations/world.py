@@ -24,6 +24,7 @@ from meshnode.platform import Home, Platform
 from meshnode.ports import Batch, Judge, Mesh, Observer, Store, TaskStatus
 from protocols.envelope import Envelope
 from protocols.ids import Topic
+from protocols.messages import PresenceUpdate, Role
 from simulations.clock import VirtualClock
 from simulations.freezer import Freezer, running_node
 from simulations.links import Links
@@ -87,6 +88,7 @@ class World(Generic[N_co]):
         self._seed = seed
         self._witnesses: tuple[Witness, ...] = ()
         self._accepting: tuple[Callable[[WorldNode, Envelope], None], ...] = ()
+        self._hearing_consumers: tuple[Callable[[WorldNode, Envelope], None], ...] = ()
         self._observing: tuple[Callable[[WorldNode, Fact], None], ...] = ()
         self._committing: tuple[Callable[[WorldNode, Batch], None], ...] = ()
         self._freezer = Freezer()
@@ -96,9 +98,9 @@ class World(Generic[N_co]):
         """Let others look on; before any node starts."""
         self._witnesses = tuple(witnesses)
         # Most of them do not listen to everything, of which there are millions.
-        self._accepting = tuple(
-            one.accepted for one in witnesses if type(one).accepted is not Witness.accepted
-        )
+        accepting = [one for one in witnesses if type(one).accepted is not Witness.accepted]
+        self._accepting = tuple(one.accepted for one in accepting)
+        self._hearing_consumers = tuple(one.accepted for one in accepting if one.hears_consumers)
         self._observing = tuple(
             one.observed for one in witnesses if type(one).observed is not Witness.observed
         )
@@ -251,14 +253,16 @@ class World(Generic[N_co]):
     # --- who looks on -----------------------------------------------------------------------
 
     def _watched(self, node: WorldNode, judge: Judge) -> Judge:
-        tell = self._accepting
+        tell, tell_of_consumers = self._accepting, self._hearing_consumers
         if not tell:
             return judge
 
         def judge_and_tell(topic: Topic, sender: bytes, data: bytes) -> Verdict:
             verdict = judge(topic, sender, data)
             if isinstance(verdict, Accepted):
-                for accepted in tell:
+                payload = verdict.envelope.message.payload
+                consumes = isinstance(payload, PresenceUpdate) and payload.role is Role.CONSUMER
+                for accepted in tell_of_consumers if consumes else tell:
                     accepted(node, verdict.envelope)
             return verdict
 

@@ -28,6 +28,7 @@ class Accusations(Informed):
     """Judges each `suspect` and `lost`, and each outage, as it is said."""
 
     rule = "nobody is accused who is there, nor by one who cannot know"
+    hears_consumers = False
 
     def _begin(self) -> None:
         self._farewells: dict[tuple[WorldNode, bytes], tuple[int, float]] = {}

@@ -33,6 +33,7 @@ class Delivery(Checker):
     """
 
     rule = "every update reaches every node"
+    hears_consumers = False
 
     def __init__(self, world: World[Network], faults: Faults, court: Court, said: Said) -> None:
         super().__init__(world, faults, court)

@@ -41,6 +41,7 @@ class Departures(Informed):
     """Times what each node says of a provider that went, if nothing else is wrong with the two."""
 
     rule = "who is gone is noticed in time"
+    hears_consumers = False
 
     def _begin(self) -> None:
         self._awaited: dict[tuple[WorldNode, WorldNode], _Awaited] = {}

@@ -25,6 +25,7 @@ class Disks(Checker):
     """Follows each accepted price update until it is written."""
 
     rule = "what is accepted is written once"
+    hears_consumers = False
 
     def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
         super().__init__(world, faults, court)

@@ -19,6 +19,7 @@ class FirstPrices(Checker):
     """Fifteen seconds after each start, compares whose prices a node has with who had said any."""
 
     rule = "who starts has prices within fifteen seconds"
+    hears_consumers = False
 
     def __init__(self, world: World[Network], faults: Faults, court: Court, reach: Reach) -> None:
         super().__init__(world, faults, court)

@@ -24,6 +24,7 @@ class Outages(Checker):
     """Runs an outage clock of its own for every node that nothing else is wrong with."""
 
     rule = "an extended outage is flagged at ten minutes and cleared on return"
+    hears_consumers = False
 
     def __init__(self, world: World[Network], faults: Faults, court: Court) -> None:
         super().__init__(world, faults, court)

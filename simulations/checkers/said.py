@@ -28,6 +28,8 @@ class Update:
 class Said(Witness):
     """Every price update of honest nodes, in the order in which they were said."""
 
+    hears_consumers = False
+
     def __init__(self) -> None:
         self.updates: deque[Update] = deque(maxlen=UPDATES_MAX)
         self._by_signature: dict[bytes, Update] = {}
