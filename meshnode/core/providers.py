@@ -68,9 +68,16 @@ class Providers:
         issued_ns: int,
         now: float,
         now_ns: int,
+        *,
+        begins: bool = False,
     ) -> list[Fact]:
-        """An accepted message; returns what it makes known."""
+        """An accepted message; returns what it makes known.
+
+        `begins`: it is among the first of its author's process.
+        """
         record = self._table.get(author)
+        if begins and record is not None:
+            record.began_at = now
         arrival_s = (now_ns - issued_ns) / 1e9
         age = age_s(arrival_s, record.lag_s if record else 0.0)
         said_ns = min(issued_ns, now_ns)

@@ -28,6 +28,9 @@ from meshnode.services.feed import Feed, OutageChanged, ProviderChanged
 from protocols.ids import key_from_peer_id
 from protocols.messages import PresenceUpdate, PriceUpdate
 
+# The last number of what a process says as it starts: who hears that has missed nothing of it.
+FIRST_WORDS = 2
+BEGAN_WITHIN_S = 30.0
 # What was said longer ago may have been waiting behind a connection that hangs.
 IN_TOUCH_NS = 15 * 10**9
 # Gossip brings what we did not hear for a while; of one gone for longer, prices may be missing.
@@ -74,14 +77,21 @@ class Presence:
 
     # --- what happens -----------------------------------------------------------------------
 
-    def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
-        """An accepted message, our own included."""
+    def heard(
+        self,
+        author: bytes,
+        payload: PriceUpdate | PresenceUpdate,
+        issued_ns: int,
+        *,
+        begins: bool = False,
+    ) -> None:
+        """An accepted message, our own included; `begins`: it is of the first of a process."""
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
         if author == self._own_key:
             issued_ns = now_ns  # our own clock may be wrong, but we are there
         elif now_ns - issued_ns < IN_TOUCH_NS:
             self._in_touch(now)
-        facts = self.providers.heard(author, payload, issued_ns, now, now_ns)
+        facts = self.providers.heard(author, payload, issued_ns, now, now_ns, begins=begins)
         if facts:  # of most messages nothing follows
             self._tell(facts, now, now_ns)
 
@@ -153,7 +163,10 @@ class Presence:
         await self._suspected.wait()
 
     async def wait_returned(self) -> None:
-        """Wait until a provider is back that was silent for so long that we missed prices."""
+        """Wait until a provider is back of which we missed prices.
+
+        It was silent for long, and did not just start again: that we would have heard.
+        """
         await self._returned.wait()
         self._returned = trio.Event()
 
@@ -211,11 +224,17 @@ class Presence:
             split = self._headcount.is_split(heard, now)
         return cause_of(self.providers.states(), isolated=self.isolation.is_isolated, split=split)
 
+    def _was_missed(self, back: ProviderReturned) -> bool:
+        record = self.providers.find(back.provider_id)
+        began_at = None if record is None else record.began_at
+        has_begun = began_at is not None and trio.current_time() - began_at < BEGAN_WITHIN_S
+        return back.gone_s >= MISSED_AFTER_S and not has_begun
+
     def _note(self, fact: Fact) -> None:
         match fact:
             case ProviderSuspected() | IsolationEnded():
                 self._suspected.set()
-            case ProviderReturned(gone_s=gone_s) if gone_s >= MISSED_AFTER_S:
+            case ProviderReturned() if self._was_missed(fact):
                 self._returned.set()
             case OutageStarted() if self.outage.since is not None:
                 since = self.outage.since

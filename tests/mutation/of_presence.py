@@ -20,6 +20,7 @@ _FREEZES = (f"{_RUNS}::test_who_stands_still_is_judged_by_how_long",)
 _SPLITS = (f"{_RUNS}::test_a_split_is_known_as_one_and_heals",)
 _CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
 _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
+_AGAIN = "tests/node/test_stories.py::test_of_a_provider_that_starts_again_nobody_asks_what_it_said"
 _WAITS = (
     "tests/services/test_presence.py"
     "::test_while_others_use_up_the_budget_a_consumer_waits_three_intervals_at_most"
@@ -60,6 +61,20 @@ MUTATIONS = (
             "tests/services/test_catchup.py"
             "::test_what_a_provider_said_while_it_was_away_is_asked_for_when_it_is_back",
         ),
+    ),
+    Mutation(
+        "of a provider that starts again nobody asks what it said",
+        "meshnode/services/intake.py",
+        "begins = message.seq <= FIRST_WORDS",
+        "begins = False",
+        (_AGAIN,),
+    ),
+    Mutation(
+        "who was heard to start long ago may be missed",
+        "meshnode/services/presence.py",
+        "trio.current_time() - began_at < BEGAN_WITHIN_S",
+        "True",
+        (_AGAIN,),
     ),
     Mutation(
         "who misses a provider looks beyond its own side",

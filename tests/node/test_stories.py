@@ -87,6 +87,38 @@ async def test_a_provider_that_returns_is_recognised_and_its_new_prices_count(
         assert len(bob.observed(facts.OutageEnded)) == 1
 
 
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_of_a_provider_that_starts_again_nobody_asks_what_it_said(
+    autojump_clock: MockClock, restarts: bool
+) -> None:
+    """Behind a cut it said something that we did not hear; as it starts we hear all of it."""
+    async with open_world() as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
+        bob = await world.start("bob", connect=[alice])
+        carol = await world.start("carol", connect=[bob])
+        await trio.sleep(30)
+        if restarts:
+            await world.kill(alice)
+        else:
+            for other in (bob, carol):
+                world.network.cut_link(alice.peer_id, other.peer_id)
+        await trio.sleep(40)
+        alice.source.set({"BTC-USD": "8"})
+        await trio.sleep(1)
+        marks = {node: len(node.facts) for node in (bob, carol)}
+        if restarts:
+            await world.start("alice", role="provider", prices={"BTC-USD": "8"}, connect=[bob])
+        else:
+            for other in (bob, carol):
+                world.network.mend_link(alice.peer_id, other.peer_id)
+        await trio.sleep(30)
+        for node in (bob, carol):
+            told = node.facts[marks[node] :]
+            assert any(isinstance(fact, facts.ProviderReturned) for fact in told)
+            assert any(isinstance(fact, facts.CaughtUp) for fact in told) is not restarts
+            assert [str(stored.quote.price) for stored in node.store.latest()] == ["8"]
+
+
 async def test_a_provider_that_leaves_in_order_is_known_to_have_left(
     autojump_clock: MockClock,
 ) -> None:

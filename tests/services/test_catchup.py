@@ -108,9 +108,11 @@ async def test_everything_a_peer_holds_is_judged_and_applied(autojump_clock: Moc
     assert peer.asked[0].assets is None
 
 
+@pytest.mark.parametrize("begins", [False, True])
 async def test_what_a_provider_said_while_it_was_away_is_asked_for_when_it_is_back(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, begins: bool
 ) -> None:
+    """Who hears it start again has missed nothing."""
     first, missed = said(quote("BTC-USD", "7")), said(quote("BTC-USD", "9"), seq=2)
     peer = Peer([first.raw])
     async with open_bench() as bob, trio.open_nursery() as nursery:
@@ -125,18 +127,18 @@ async def test_what_a_provider_said_while_it_was_away_is_asked_for_when_it_is_ba
                 for _ in range(round(silent_s)):
                     await trio.sleep(5)
                     bob.presence.sweep()
-            hears_of(bob, ALICE)
+            hears_of(bob, ALICE, begins=begins)
             await trio.sleep(3)
             hears_of(bob, ALICE)
             await trio.sleep(RETURN_DELAYS_S[0] + 1)
-            assert bob.prices() == {"BTC-USD": "9"}
+            assert bob.prices() == {"BTC-USD": "7" if begins else "9"}
         nursery.cancel_scope.cancel()
 
 
-def hears_of(bench: Bench, who: SigningKey) -> None:
+def hears_of(bench: Bench, who: SigningKey, *, begins: bool = False) -> None:
     """A provider says that it is there."""
     here = presence(Role.PROVIDER)
-    bench.presence.heard(bytes(who.verify_key), here, bench.clock.now_ns())
+    bench.presence.heard(bytes(who.verify_key), here, bench.clock.now_ns(), begins=begins)
 
 
 REFUSED = {
