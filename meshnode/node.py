@@ -242,7 +242,12 @@ class _Node:
             peers_max=config.peers_max,
         )
         inquiry = Inquiry(
-            mesh, presence, rng, is_node=connections.is_node, redial=connections.redial
+            mesh,
+            presence,
+            rng,
+            is_node=connections.is_node,
+            peers_of=topology.peers_of,
+            redial=connections.redial,
         )
         clock_check = ClockCheck(
             mesh, self.own_clock, observer, wall_clock, is_node=connections.is_node

@@ -7,6 +7,7 @@ asked, so nobody can accuse.
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 import trio
@@ -23,8 +24,13 @@ from protocols.status import ProviderStatus
 from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 3
-# After the first round, in which some may not have noticed yet; then at a steady pace.
+# Where a connection broke, somebody may know at once: a dozen peers are asked within three seconds.
+PEERS_ASKED_AT_ONCE = 5
+# After the first round, in which some may not have noticed yet; then at a steady pace. Of silence,
+# which decides nothing for 15 s, peers learn more until then, and may be asked but twice.
 ASK_AGAIN_S = (1.0, 1.5, 3.0, 5.0)
+ASK_AGAIN_OF_SILENCE_S = (5.0, 7.5, 5.0)
+SAME_AGAIN_S = 5.0  # so soon, a peer knows no more than before: others have their turn
 # Of the requests that a peer answers; others of our services ask as well.
 REQUESTS_MAX = REQUESTS_PER_PEER_MAX - 2
 # One of them is kept for whoever's connection breaks: names that fall silent are there for nothing.
@@ -41,8 +47,9 @@ _UNANSWERED = (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError)
 class Inquiry:
     """Asks about suspects for as long as there are any.
 
-    `is_node(peer)` says who is worth asking; `redial(peer)` dials a peer where it last was, once,
-    and raises DialRefused or PeerUnreachable.
+    `is_node(peer)` says who is worth asking, and `peers_of(peer)` whom it said it is connected to:
+    such a peer is likeliest to know. `redial(peer)` dials a peer where it last was, once, and
+    raises DialRefused or PeerUnreachable.
     """
 
     def __init__(
@@ -52,12 +59,14 @@ class Inquiry:
         rng: Rng,
         *,
         is_node: Callable[[str], bool],
+        peers_of: Callable[[str], AbstractSet[str]],
         redial: Callable[[str], Awaitable[None]],
     ) -> None:
         self._mesh = mesh
         self._presence = presence
         self._rng = rng
         self._is_node = is_node
+        self._peers_of = peers_of
         self._redial = redial
         self._dialled: set[str] = set()  # of those suspect, each once
         self._next_dial_at = 0.0
@@ -77,7 +86,7 @@ class Inquiry:
                 await self._ask_while_suspect(work)
 
     async def _ask_while_suspect(self, work: trio.Nursery) -> None:
-        pauses_s = iter(ASK_AGAIN_S)
+        pauses_s = self._pauses_s()
         pause_s = 0.0
         while suspects := self._presence.suspects():
             self._dialled &= suspects.keys()
@@ -88,9 +97,12 @@ class Inquiry:
             pause_s = next(pauses_s, pause_s)
             with trio.move_on_after(pause_s):
                 await self._presence.wait_suspected()
-                pauses_s = iter(ASK_AGAIN_S)
+                pauses_s = self._pauses_s()
                 await trio.sleep(SETTLE_S)
         self._dialled.clear()
+
+    def _pauses_s(self) -> Iterator[float]:
+        return iter(ASK_AGAIN_S if self._presence.any_broken_off() else ASK_AGAIN_OF_SILENCE_S)
 
     async def _dial_in_turns(self, work: trio.Nursery) -> None:
         """One a second, the most urgent first: names that fall silent hold up nobody else."""
@@ -130,7 +142,7 @@ class Inquiry:
         for suspect in suspects:
             if suspect in connected and suspect not in self._asking:
                 work.start_soon(self._ask_itself, suspect)
-        for peer in self._some_of([p for p in others if p not in self._asking]):
+        for peer in self._some_of([p for p in others if p not in self._asking], suspects):
             work.start_soon(self._ask_peer, peer, suspects)
         if not others:
             for suspect in suspects:
@@ -168,16 +180,26 @@ class Inquiry:
     def _connected(self) -> list[str]:
         return list(self._mesh.peer_ids())
 
-    def _some_of(self, peers: list[str]) -> list[str]:
-        """A few: first those that were not asked, or longest ago, so that all get their turn."""
+    def _some_of(self, peers: list[str], suspects: Mapping[str, int]) -> list[str]:
+        """A few: first those that were connected to a suspect, in a large network others know less.
+
+        Of both kinds those that were not asked, or longest ago, so that all get their turn.
+        """
         now = trio.current_time()
+
+        def rank(peer: str) -> tuple[bool, bool, float, float]:
+            last = self._last_asked(peer)
+            is_far = self._peers_of(peer).isdisjoint(suspects)
+            return now - last < SAME_AGAIN_S, is_far, last, self._rng.random()
+
         urgent = self._presence.any_broken_off()
         requests_max = REQUESTS_MAX if urgent else REQUESTS_ON_SILENCE_MAX
+        peers_asked = PEERS_ASKED_AT_ONCE if urgent else PEERS_ASKED
         chosen = [
             peer
-            for peer in sorted(peers, key=lambda peer: (self._last_asked(peer), self._rng.random()))
+            for peer in sorted(peers, key=rank)
             if _lately(self._asked_at.get(peer), now) < requests_max
-        ][:PEERS_ASKED]
+        ][:peers_asked]
         for peer in chosen:
             self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
         return chosen

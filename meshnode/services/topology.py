@@ -32,6 +32,8 @@ PEERS_READ_MAX = 50
 # A peer that never answers is somebody who only asks; after so long it may have become a node.
 SILENT_AGAIN_S = 240.0
 
+_NOTHING_SAID = (0.0, frozenset[str]())
+
 
 class Topology:
     """What our neighbours tell. Nodes are named by their peer ids."""
@@ -79,10 +81,14 @@ class Topology:
             return 0
         return self._hops.to(provider, self._mesh.peer_ids(), trio.current_time(), asker=asker)
 
+    def peers_of(self, peer: str) -> frozenset[str]:
+        """Whom a neighbour said it is connected to; nobody where it did not say."""
+        _, listed = self._neighbours.get(peer, _NOTHING_SAID)
+        return listed
+
     def degree(self, peer: str) -> int:
         """How many peers a neighbour said it has, 0 where it did not say."""
-        _, listed = self._neighbours.get(peer, (0.0, ()))
-        return len(listed)
+        return len(self.peers_of(peer))
 
     def size(self) -> int:
         """How many distinct nodes are there, ourselves included.

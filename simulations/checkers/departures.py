@@ -11,13 +11,16 @@ from protocols.messages import Presence, PresenceUpdate, Role
 from simulations.checkers.beliefs import LIVE
 from simulations.checkers.informed import Informed
 from simulations.checkers.lateness import Lateness
-from simulations.faults import Kind
+from simulations.faults import Death, Kind
 from simulations.world_node import WorldNode
 
 KNOWN_FOR_S = 10.0  # who has only just started need not know anybody
 # Silence is counted from the last word and looked at once a second. Over many deaths half are known
 # within 30 s, as the last word is some seconds older; who dies as it speaks is one beat behind.
 BEAT_S = 1.0
+# Whoever is asked knows no better, so the next word of the dead is waited for, 1.1 intervals.
+UNTOLD_S = 5.5 + BEAT_S + 0.5
+FLAPS_WITHIN_S = 60.0
 NEVER_S = 66.0  # what is not noticed by now is not noticed
 
 
@@ -46,13 +49,21 @@ class Departures(Informed):
     def _begin(self) -> None:
         self._awaited: dict[tuple[WorldNode, WorldNode], _Awaited] = {}
         self._pauses_taken: dict[WorldNode, float] = {}
+        self._born_at: dict[WorldNode, float] = {}
         self.killed = (
             Lateness("killed, and noticed by half", 0.5, 30.0 + BEAT_S, NEVER_S),
             Lateness("killed", 0.99, 60.0 + BEAT_S, 65.0),
         )
         self.killed_nearby = Lateness("killed where it was connected", 0.99, 5.0, 10.0)
+        self.killed_untold = Lateness(
+            "killed where it was connected, and nobody could tell", 0.99, UNTOLD_S, 10.0
+        )
         self.left = Lateness("left in order", 0.99, 2.0, 5.0)
         self.froze = Lateness("frozen", 0.99, 60.0 + BEAT_S, 65.0)
+
+    def started(self, node: WorldNode) -> None:
+        """A life begins."""
+        self._born_at[node] = trio.current_time()
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """Its own farewell, as it says it."""
@@ -83,7 +94,10 @@ class Departures(Informed):
         if death is None or death.life != node.starts or not node.is_provider:
             return
         for observer in self._observers(node):
-            near = (self.killed_nearby,) if observer in death.neighbours else ()
+            near: tuple[Lateness, ...] = ()
+            if observer in death.neighbours:
+                is_told = self._is_told(observer, node, death)
+                near = (self.killed_nearby if is_told else self.killed_untold,)
             self._await(node, observer, death.at_s, (*self.killed, *near))
 
     def tick(self) -> None:
@@ -98,9 +112,22 @@ class Departures(Informed):
 
     def finish(self) -> None:
         """What came in time and what did not, of the whole run."""
-        for one in (*self.killed, self.killed_nearby, self.left, self.froze):
+        nearby = (self.killed_nearby, self.killed_untold)
+        for one in (*self.killed, *nearby, self.left, self.froze):
             if (complaint := one.complaint()) is not None:
                 self.violated("all nodes", complaint)
+
+    def _is_told(self, observer: WorldNode, gone: WorldNode, death: Death) -> bool:
+        """Whether somebody can tell an observer at once that a neighbour of its is gone."""
+        mesh = observer.mesh
+        peers = [self._reach.node(peer) for peer in (mesh.peer_ids() if mesh else ())]
+        others = [peer for peer in peers if peer is not None and peer.is_running]
+        if not others:
+            return True  # it need not be told: there is nobody to ask
+        if gone.starts > 1 and death.at_s - self._born_at.get(gone, 0.0) < FLAPS_WITHIN_S:
+            return False  # those who know hold it as one that comes and goes, and say no more
+        near = death.neighbours.intersection(others)
+        return any(self._beliefs.of(peer, gone) in LIVE for peer in near)
 
     def _note_pauses(self) -> None:
         for node in self.faults.hampered.get(Kind.FROZEN, ()):

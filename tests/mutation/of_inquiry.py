@@ -20,7 +20,21 @@ MUTATIONS = (
         INQUIRY,
         "            if _lately(self._asked_at.get(peer), now) < requests_max\n",
         "",
-        (f"{_INQUIRY}::test_three_peers_are_asked_each_within_what_it_answers",),
+        (f"{_INQUIRY}::test_five_peers_are_asked_each_within_what_it_answers",),
+    ),
+    Mutation(
+        "who was connected to the suspect is asked first",
+        INQUIRY,
+        "is_far = self._peers_of(peer).isdisjoint(suspects)",
+        "is_far = False",
+        (f"{_INQUIRY}::test_who_was_connected_to_the_suspect_is_asked_first",),
+    ),
+    Mutation(
+        "also if it was asked a while ago",
+        INQUIRY,
+        "return now - last < SAME_AGAIN_S, is_far, last, self._rng.random()",
+        "return last > 0, is_far, last, self._rng.random()",
+        (f"{_INQUIRY}::test_who_was_connected_to_the_suspect_is_asked_first",),
     ),
     Mutation(
         "dials of suspects are bounded",

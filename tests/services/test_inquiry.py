@@ -16,6 +16,7 @@ from meshnode.services.frames import Frames
 from meshnode.services.inquiry import (
     DIALS_MAX,
     PEERS_ASKED,
+    PEERS_ASKED_AT_ONCE,
     REQUESTS_MAX,
     REQUESTS_ON_SILENCE_MAX,
     Inquiry,
@@ -44,13 +45,16 @@ async def refused(peer: str) -> None:
 
 
 @asynccontextmanager
-async def asking(bob: Bench, redial: Redial = unanswered) -> AsyncIterator[None]:
-    """Bob asks about alice, of whom he heard just now."""
+async def asking(
+    bob: Bench, redial: Redial = unanswered, *, near: SigningKey | None = None
+) -> AsyncIterator[None]:
+    """Bob asks about alice, of whom he heard just now; a peer of his may have been near her."""
     inquiry = Inquiry(
         bob.mesh,
         bob.presence,
         random.Random(1),
         is_node=lambda peer: peer != id_of(CAROL),
+        peers_of=lambda peer: frozenset([id_of(ALICE)] if near and peer == id_of(near) else ()),
         redial=redial,
     )
     bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
@@ -108,6 +112,26 @@ async def test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second(
         bob.presence.connection_lost(id_of(ALICE))
         await trio.sleep(0.9)
         assert len(bob.witness.of(ProviderLost)) == 1
+
+
+async def test_who_was_connected_to_the_suspect_is_asked_first(autojump_clock: MockClock) -> None:
+    """Also when others were asked about somebody else a while ago, and it was not."""
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        far = [await stack.enter_async_context(peer(bob, a_peer(n), "active")) for n in range(20)]
+        near = await stack.enter_async_context(peer(bob, a_peer(20), "suspect"))
+        await stack.enter_async_context(asking(bob, refused, near=a_peer(20)))
+        for _ in range(2):
+            asked = len(near.asked_at)
+            bob.presence.connection_lost(id_of(ALICE))
+            await trio.sleep(0.9)
+            assert len(near.asked_at) == asked + 1
+            assert len(bob.witness.of(ProviderLost)) == asked + 1
+            await trio.sleep(REQUESTS_PER_PEER_WINDOW_S)
+            for _ in range(2):
+                await trio.sleep(3)
+                bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
+    assert sum(len(one.asked_at) for one in far) == 2 * (PEERS_ASKED_AT_ONCE - 1)
 
 
 async def test_an_unanswered_dial_is_no_evidence(autojump_clock: MockClock) -> None:
@@ -219,21 +243,28 @@ async def test_who_has_not_answered_yet_is_not_asked_again(autojump_clock: MockC
         assert len(dave.asked_at) == 2
 
 
-async def test_three_peers_are_asked_each_within_what_it_answers(
+async def test_of_silence_three_peers_are_asked_at_a_time(autojump_clock: MockClock) -> None:
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        peers = [await stack.enter_async_context(peer(bob, a_peer(n), "active")) for n in range(7)]
+        await stack.enter_async_context(asking(bob))
+        await trio.sleep(20)
+        bob.presence.node_answered()
+        bob.presence.sweep()
+        await trio.sleep(0.9)
+        assert sum(len(peer.asked_at) for peer in peers) == PEERS_ASKED
+
+
+async def test_five_peers_are_asked_each_within_what_it_answers(
     autojump_clock: MockClock,
 ) -> None:
-    async with (
-        open_bench() as bob,
-        peer(bob, a_peer(1), "active") as one,
-        peer(bob, a_peer(2), "active") as two,
-        peer(bob, a_peer(3), "active") as three,
-        peer(bob, a_peer(4), "active") as four,
-        asking(bob, refused),
-    ):
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        peers = [await stack.enter_async_context(peer(bob, a_peer(n), "active")) for n in range(7)]
+        await stack.enter_async_context(asking(bob, refused))
         bob.presence.connection_lost(id_of(ALICE))
         await trio.sleep(0.9)
-        peers = (one, two, three, four)
-        assert sum(len(peer.asked_at) for peer in peers) == PEERS_ASKED
+        assert sum(len(peer.asked_at) for peer in peers) == PEERS_ASKED_AT_ONCE
         await trio.sleep(58)
         for asked in peers:
             assert asked.asked_at

@@ -63,6 +63,27 @@ async def test_a_death_is_noticed_at_once_by_neighbours(autojump_clock: MockCloc
     ]
 
 
+@pytest.mark.parametrize("after_s", [6, 8])
+async def test_where_nobody_who_is_asked_can_tell_it_may_take_a_little_longer(
+    autojump_clock: MockClock, after_s: int
+) -> None:
+    names = "alice", "bob", "carol", "dave"
+    async with open_trial(Departures, *names) as (trial, (alice, bob, carol, dave)):
+        for one, other in ((alice, dave), (bob, carol)):
+            trial.world.network.cut_link(one.peer_id, other.peer_id)
+        await trial.wait(20)
+        await kill(trial, alice)
+        await trial.wait(after_s)
+        for near in (bob, carol):
+            trial.tell(near, lost(alice))
+        await trial.wait(20)
+        trial.tell(dave, lost(alice))
+        trial.checker.finish()
+    what = "killed where it was connected, and nobody could tell"
+    late = f"{what}: 2 of 2 took more than 7 s, the slowest 8.0 s (alice, gone at 20.0 s, by bob)"
+    assert trial.saw == ([late] if after_s > 7 else [])
+
+
 async def test_who_is_back_before_it_had_to_be_noticed_was_not_missed(
     autojump_clock: MockClock,
 ) -> None:
