@@ -1,5 +1,7 @@
 """`meshnode simulate`: a scenario in virtual time, its verdict, its figures, its page."""
 
+import atexit
+import gc
 import json
 import sys
 from collections.abc import Sequence
@@ -46,6 +48,8 @@ def simulate_command(
     # Only now: what is wrong with the arguments is told at once.
     ensure_hash_seed()
     ticker = Ticker(sys.stderr, is_terminal=sys.stderr.isatty())
+    # What a thousand nodes leave behind is not looked through once more when the process ends.
+    atexit.register(gc.freeze)
     outcome = simulate(setup, ticker.tell)
     ticker.end()
     print(json.dumps(outcome_as_json(outcome)) if as_json else as_text(outcome))
