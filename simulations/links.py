@@ -31,6 +31,11 @@ class Links:
         """From now on bytes take so long."""
         self.delay_s = delay_s
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether bytes travel everywhere."""
+        return not (self._cut or self._sides or self._frozen)
+
     def is_open(self, sender: str, receiver: str) -> bool:
         """Whether bytes travel that way now."""
         if not (self._cut or self._sides or self._frozen):

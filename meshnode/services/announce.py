@@ -30,6 +30,7 @@ EARLY_INTERVALS_S = {Role.PROVIDER: (2.0, 4.0, 4.0), Role.CONSUMER: (2.0, 8.0)}
 # and as long as others use the budget up: where a thousand start together, nobody knows yet how
 # many they are. Not for ever: strangers who use it up keep nobody from being known.
 BUDGET_WINDOW_S = CONSUMER_INTERVAL_MIN_S
+ANSWER_S = 1.0  # so much longer, a neighbour's word is waited for
 BUDGET_WORDS = int(BUDGET_WINDOW_S / CONSUMER_INTERVAL_PER_NODE_S)
 WAIT_INTERVALS_MAX = 3
 
@@ -90,6 +91,8 @@ class Announcer:
         """A consumer says that it is there when it has peers, and to those who join after it."""
         for early_s in EARLY_INTERVALS_S[self._role]:
             await trio.sleep(early_s)
+            if not self._told():  # it may be that there are many
+                await trio.sleep(ANSWER_S)
             if max(self._nodes(), self._told()) > BUDGET_WORDS:
                 if self._publisher.spoke_at is None:
                     await self._wait_for_turn()

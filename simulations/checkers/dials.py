@@ -28,6 +28,7 @@ class Dials(Checker):
         super().__init__(world, faults, court)
         self._last: dict[tuple[WorldNode, str], float] = {}
         self._made_up: dict[WorldNode, list[float]] = {}
+        self._addrs: set[str] = set()
 
     def started(self, node: WorldNode) -> None:
         """Another life knows nothing of the dials of the one before."""
@@ -47,7 +48,7 @@ class Dials(Checker):
         if not _may_be_dialled(place):
             self.violated(node.name, f"dialled {addr}")
         self._count(node, place)
-        if not any(addr == other.addr for other in self.world.by_name.values()):
+        if self._is_made_up(addr):
             self._count_made_up(node)
 
     def tick(self) -> None:
@@ -61,6 +62,11 @@ class Dials(Checker):
         if before is not None and now - before < PAUSE_S:
             self.violated(node.name, f"dialled {place} again after {now - before:.2f} s")
         self._last[node, place] = now
+
+    def _is_made_up(self, addr: str) -> bool:
+        if len(self._addrs) != len(self.world.by_name):  # a node keeps its address
+            self._addrs = {node.addr for node in self.world.by_name.values()}
+        return addr not in self._addrs
 
     def _count_made_up(self, node: WorldNode) -> None:
         now = trio.current_time()

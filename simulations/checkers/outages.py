@@ -72,17 +72,17 @@ class Outages(Checker):
         """The flag is up when it must be, and down when it must be."""
         now = trio.current_time()
         for node in self.world.running():
-            if not self._is_watched(node):
-                continue
             silent_s = now - self._sign_at.get(node, now)
-            due = silent_s > EXTENDED_AFTER_S + LATE_MAX_S
-            if due and node not in self._extended and node not in self._accused:
-                self._accused.add(node)
-                self.violated(node.name, f"no flag after {silent_s:.1f} s of silence")
             back_s = now - self._returned_at.get(node, now)
-            if back_s > CLEARED_WITHIN_S and node not in self._accused:
-                self._accused.add(node)
-                self.violated(node.name, f"the flag is up {back_s:.1f} s after a return")
+            if silent_s > EXTENDED_AFTER_S + LATE_MAX_S and node not in self._extended:
+                self._accuse(node, f"no flag after {silent_s:.1f} s of silence")
+            elif back_s > CLEARED_WITHIN_S:
+                self._accuse(node, f"the flag is up {back_s:.1f} s after a return")
+
+    def _accuse(self, node: WorldNode, what: str) -> None:
+        if node not in self._accused and self._is_watched(node):
+            self._accused.add(node)
+            self.violated(node.name, what)
 
     def _is_watched(self, node: WorldNode) -> bool:
         # A clock that is wrong, a process that stood still, or a new life explain other times.

@@ -59,8 +59,11 @@ class Reach(Witness):
 
     def tick(self) -> None:
         """A virtual second has passed: note who is alone."""
-        now = trio.current_time()
-        for node in self.world.running():
+        now, running = trio.current_time(), self.world.running()
+        if self.world.network.links.is_whole and len(running) > 1:
+            self._alone_since.clear()
+            return
+        for node in running:
             if self._is_alone(node):
                 self._alone_since.setdefault(node, now)
             else:

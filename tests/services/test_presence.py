@@ -176,7 +176,7 @@ class Alice:
         self.ear = Ear()
         self.back_in_touch = trio.Event()
         self.providers = Providers()
-        self.told = 0
+        self.told = 1
         self.publisher = Publisher(
             Publication(),
             self.ear,
@@ -290,6 +290,13 @@ async def test_a_start_is_said_again_before_the_pace_begins(
     async with announcing(role) as alice:
         await trio.sleep(14)
     assert [at for at, _ in alice.ear.presences()] == said
+
+
+async def test_a_neighbour_s_word_is_waited_for_a_little(autojump_clock: MockClock) -> None:
+    async with announcing(Role.CONSUMER) as alice:
+        alice.told = 0
+        await trio.sleep(14)
+    assert [at for at, _ in alice.ear.presences()] == [3, 12]
 
 
 async def test_in_a_large_network_a_consumer_waits_its_turn_from_the_start(
