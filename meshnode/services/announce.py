@@ -30,9 +30,10 @@ EARLY_INTERVALS_S = {Role.PROVIDER: (2.0, 4.0, 4.0), Role.CONSUMER: (2.0, 8.0)}
 # and as long as others use the budget up: where a thousand start together, nobody knows yet how
 # many they are. Not for ever: strangers who use it up keep nobody from being known.
 BUDGET_WINDOW_S = CONSUMER_INTERVAL_MIN_S
-ANSWER_S = 1.0  # so much longer, a neighbour's word is waited for
 BUDGET_WORDS = int(BUDGET_WINDOW_S / CONSUMER_INTERVAL_PER_NODE_S)
 WAIT_INTERVALS_MAX = 3
+# A neighbour tells whether there are many; where none has answered yet, its word is waited for.
+ANSWER_S = 1.0
 
 
 class Announcer:
