@@ -67,7 +67,5 @@ class WorldMap:
 
     def delay_s(self, sender: str, receiver: str) -> float:
         """How long what is sent now takes one way."""
-        regions = self._regions  # as `base_delay_s`, for every message and ping
-        here = regions.get(sender) or self.region_of(sender)
-        there = regions.get(receiver) or self.region_of(receiver)
-        return _BASE_DELAY_S[here][there] * (1 + JITTER_PART * self._jitter.random())
+        base_s = self.base_delay_s(sender, receiver)
+        return base_s * (1 + JITTER_PART * self._jitter.random())

@@ -39,7 +39,7 @@ class ProviderRecord:
     gone_since: float | None = None
     skewed_at: float | None = None  # when it was last refused for its time, …
     is_hearsay: bool = False  # … by others, which is why it does not reach us
-    began_at: float | None = None  # when we heard a process of its say its first words
+    began_at: float | None = None  # when we heard the first prices of its process
     returns: int = 0  # messages since it was gone
     assets_said: int | None = None
     suspicion: Suspicion | None = None

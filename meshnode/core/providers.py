@@ -73,7 +73,7 @@ class Providers:
     ) -> list[Fact]:
         """An accepted message; returns what it makes known.
 
-        `begins`: it is among the first of its author's process.
+        `begins`: it has the first prices of its author's process.
         """
         record = self._table.get(author)
         if begins and record is not None:

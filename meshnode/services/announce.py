@@ -94,8 +94,10 @@ class Announcer:
             await trio.sleep(early_s)
             if not self._told():  # it may be that there are many
                 await trio.sleep(ANSWER_S)
-            if max(self._nodes(), self._told()) > BUDGET_WORDS:
-                if self._publisher.spoke_at is None:
+            has_spoken = self._publisher.spoke_at is not None
+            # Of a node that is new, a neighbour's word is enough: the worst is that it waits.
+            if self._nodes() > BUDGET_WORDS or (not has_spoken and self._told() > BUDGET_WORDS):
+                if not has_spoken:
                     await self._wait_for_turn()
                 return
             await self._say()

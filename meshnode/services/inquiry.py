@@ -181,25 +181,27 @@ class Inquiry:
         return list(self._mesh.peer_ids())
 
     def _some_of(self, peers: list[str], suspects: Mapping[str, int]) -> list[str]:
-        """A few: first those that were connected to a suspect, in a large network others know less.
+        """A few: those that were connected to a suspect, as in a large network others know less.
 
-        Of both kinds those that were not asked, or longest ago, so that all get their turn.
+        One place is for whoever was asked longest ago, so that all get their turn: anybody may say
+        that it is connected to whomever it likes.
         """
         now = trio.current_time()
-
-        def rank(peer: str) -> tuple[bool, bool, float, float]:
-            last = self._last_asked(peer)
-            is_far = self._peers_of(peer).isdisjoint(suspects)
-            return now - last < SAME_AGAIN_S, is_far, last, self._rng.random()
-
         urgent = self._presence.any_broken_off()
         requests_max = REQUESTS_MAX if urgent else REQUESTS_ON_SILENCE_MAX
         peers_asked = PEERS_ASKED_AT_ONCE if urgent else PEERS_ASKED
-        chosen = [
+        in_turn = [
             peer
-            for peer in sorted(peers, key=rank)
+            for peer in sorted(peers, key=lambda peer: (self._last_asked(peer), self._rng.random()))
             if _lately(self._asked_at.get(peer), now) < requests_max
-        ][:peers_asked]
+        ]
+
+        def is_unlikely(peer: str) -> tuple[bool, bool]:
+            is_far = self._peers_of(peer).isdisjoint(suspects)
+            return now - self._last_asked(peer) < SAME_AGAIN_S, is_far
+
+        chosen = sorted(in_turn, key=is_unlikely)[: peers_asked - 1]
+        chosen += [peer for peer in in_turn if peer not in chosen][:1]
         for peer in chosen:
             self._asked_at.setdefault(peer, deque(maxlen=REQUESTS_MAX)).append(now)
         return chosen

@@ -7,7 +7,7 @@ from meshnode.core.outbox import Outbox
 from meshnode.core.records import Mark
 from meshnode.ports import Gossip, TaskStatus, WallClock
 from meshnode.services.feed import Feed, PricesChanged
-from meshnode.services.presence import FIRST_WORDS, Presence
+from meshnode.services.presence import FIRST_PRICES, Presence
 from meshnode.services.remember import Remember
 from protocols.envelope import Envelope
 from protocols.messages import PresenceUpdate, PriceUpdate, Reserved
@@ -58,7 +58,7 @@ class Intake:
         match message.payload:
             case PriceUpdate() | PresenceUpdate() as payload:
                 self._remember.heard(message.author, payload, message.issued_ns)
-                begins = message.seq <= FIRST_WORDS
+                begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES
                 self._presence.heard(message.author, payload, message.issued_ns, begins=begins)
             case Reserved():
                 pass  # relayed, not applied

@@ -28,8 +28,9 @@ from meshnode.services.feed import Feed, OutageChanged, ProviderChanged
 from protocols.ids import key_from_peer_id
 from protocols.messages import PresenceUpdate, PriceUpdate
 
-# The last number of what a process says as it starts: who hears that has missed nothing of it.
-FIRST_WORDS = 2
+# The last number of the prices that a process says as it starts, and repeats: who hears them has
+# missed nothing of it.
+FIRST_PRICES = 2
 BEGAN_WITHIN_S = 30.0
 # What was said longer ago may have been waiting behind a connection that hangs.
 IN_TOUCH_NS = 15 * 10**9
@@ -85,7 +86,7 @@ class Presence:
         *,
         begins: bool = False,
     ) -> None:
-        """An accepted message, our own included; `begins`: it is of the first of a process."""
+        """An accepted message, our own included; `begins`: it has the first prices of a process."""
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
         if author == self._own_key:
             issued_ns = now_ns  # our own clock may be wrong, but we are there

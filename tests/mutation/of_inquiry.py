@@ -30,10 +30,17 @@ MUTATIONS = (
         (f"{_INQUIRY}::test_who_was_connected_to_the_suspect_is_asked_first",),
     ),
     Mutation(
+        "one place is for whose turn it is",
+        INQUIRY,
+        "[: peers_asked - 1]\n",
+        "[:peers_asked]\n        in_turn = []\n",
+        (f"{_INQUIRY}::test_who_says_that_it_was_near_keeps_nobody_from_being_asked",),
+    ),
+    Mutation(
         "also if it was asked a while ago",
         INQUIRY,
-        "return now - last < SAME_AGAIN_S, is_far, last, self._rng.random()",
-        "return last > 0, is_far, last, self._rng.random()",
+        "return now - self._last_asked(peer) < SAME_AGAIN_S, is_far",
+        "return self._last_asked(peer) > 0, is_far",
         (f"{_INQUIRY}::test_who_was_connected_to_the_suspect_is_asked_first",),
     ),
     Mutation(

@@ -22,7 +22,7 @@ _CLOCKS = (f"{_RUNS}::test_wrong_clocks_are_told_from_losses",)
 _STARTS = (f"{_RUNS}::test_who_starts_has_prices_and_is_known",)
 _AGAIN = "tests/node/test_stories.py::test_of_a_provider_that_starts_again_nobody_asks_what_it_said"
 _WAITS = (
-    "tests/services/test_presence.py"
+    "tests/services/test_announce.py"
     "::test_while_others_use_up_the_budget_a_consumer_waits_three_intervals_at_most"
 )
 _MET = "tests/services/test_connections.py::test_who_comes_while_a_provider_is_missed_is_told"
@@ -48,7 +48,7 @@ MUTATIONS = (
         "            if number == 1:\n",
         "            if False:\n",
         (
-            "tests/services/test_presence.py"
+            "tests/services/test_announce.py"
             "::test_prices_of_the_start_are_said_again_when_there_may_be_peers",
         ),
     ),
@@ -65,8 +65,15 @@ MUTATIONS = (
     Mutation(
         "of a provider that starts again nobody asks what it said",
         "meshnode/services/intake.py",
-        "begins = message.seq <= FIRST_WORDS",
+        "begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES",
         "begins = False",
+        (_AGAIN,),
+    ),
+    Mutation(
+        "first words without prices are not enough",
+        "meshnode/services/intake.py",
+        "begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES",
+        "begins = message.seq <= FIRST_PRICES",
         (_AGAIN,),
     ),
     Mutation(
@@ -135,7 +142,7 @@ MUTATIONS = (
         ANNOUNCE,
         "Role.PROVIDER: (2.0, 4.0, 4.0)",
         "Role.PROVIDER: (2.0, 8.0)",
-        ("tests/services/test_presence.py::test_a_provider_speaks_every_five_seconds",),
+        ("tests/services/test_announce.py::test_a_provider_speaks_every_five_seconds",),
     ),
     Mutation(
         "whom others may have missed says that it is there",
@@ -168,21 +175,31 @@ MUTATIONS = (
     Mutation(
         "consumers of a large network wait their turn",
         ANNOUNCE,
-        "if max(self._nodes(), self._told()) > BUDGET_WORDS:",
-        "if False:",
+        "if self._nodes() > BUDGET_WORDS or (",
+        "if False and (",
         (
-            "tests/services/test_presence.py"
+            "tests/services/test_announce.py"
             "::test_in_a_large_network_a_consumer_waits_its_turn_from_the_start",
         ),
     ),
     Mutation(
         "that a network is large a neighbour's word is enough",
         ANNOUNCE,
-        "if max(self._nodes(), self._told()) > BUDGET_WORDS:",
-        "if self._nodes() > BUDGET_WORDS:",
+        " or (not has_spoken and self._told() > BUDGET_WORDS):",
+        ":",
         (
-            "tests/services/test_presence.py"
+            "tests/services/test_announce.py"
             "::test_that_a_network_is_large_a_neighbour_s_word_is_enough",
+        ),
+    ),
+    Mutation(
+        "who has spoken goes by what it knows itself",
+        ANNOUNCE,
+        "(not has_spoken and self._told() > BUDGET_WORDS)",
+        "self._told() > BUDGET_WORDS",
+        (
+            "tests/services/test_announce.py"
+            "::test_who_has_spoken_is_not_kept_from_it_by_a_neighbour_s_word",
         ),
     ),
     Mutation(
@@ -204,7 +221,7 @@ MUTATIONS = (
         "meshnode/services/publish.py",
         "            if self._has_said_last:\n",
         "            if False:\n",
-        ("tests/services/test_presence.py::test_nothing_is_said_after_the_farewell",),
+        ("tests/services/test_announce.py::test_nothing_is_said_after_the_farewell",),
     ),
     Mutation(
         "who knows nothing yet has not answered",

@@ -87,11 +87,13 @@ async def test_a_provider_that_returns_is_recognised_and_its_new_prices_count(
         assert len(bob.observed(facts.OutageEnded)) == 1
 
 
-@pytest.mark.parametrize("restarts", [True, False])
+@pytest.mark.parametrize(
+    ("restarts", "says", "is_asked"), [(True, "8", False), (True, None, True), (False, "8", True)]
+)
 async def test_of_a_provider_that_starts_again_nobody_asks_what_it_said(
-    autojump_clock: MockClock, restarts: bool
+    autojump_clock: MockClock, restarts: bool, says: str | None, is_asked: bool
 ) -> None:
-    """Behind a cut it said something that we did not hear; as it starts we hear all of it."""
+    """Behind a cut it said something that we did not hear; as it starts we hear its prices."""
     async with open_world() as world:
         alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
         bob = await world.start("bob", connect=[alice])
@@ -103,11 +105,12 @@ async def test_of_a_provider_that_starts_again_nobody_asks_what_it_said(
             for other in (bob, carol):
                 world.network.cut_link(alice.peer_id, other.peer_id)
         await trio.sleep(40)
-        alice.source.set({"BTC-USD": "8"})
+        prices = {"BTC-USD": says} if says else {}
+        alice.source.set(prices)
         await trio.sleep(1)
         marks = {node: len(node.facts) for node in (bob, carol)}
         if restarts:
-            await world.start("alice", role="provider", prices={"BTC-USD": "8"}, connect=[bob])
+            await world.start("alice", role="provider", prices=prices, connect=[bob])
         else:
             for other in (bob, carol):
                 world.network.mend_link(alice.peer_id, other.peer_id)
@@ -115,8 +118,8 @@ async def test_of_a_provider_that_starts_again_nobody_asks_what_it_said(
         for node in (bob, carol):
             told = node.facts[marks[node] :]
             assert any(isinstance(fact, facts.ProviderReturned) for fact in told)
-            assert any(isinstance(fact, facts.CaughtUp) for fact in told) is not restarts
-            assert [str(stored.quote.price) for stored in node.store.latest()] == ["8"]
+            assert any(isinstance(fact, facts.CaughtUp) for fact in told) is is_asked
+            assert [str(stored.quote.price) for stored in node.store.latest()] == [says or "7"]
 
 
 async def test_a_provider_that_leaves_in_order_is_known_to_have_left(

@@ -1,7 +1,7 @@
 """Who is asked about a suspect, how often, and what no answer means."""
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 
@@ -46,15 +46,16 @@ async def refused(peer: str) -> None:
 
 @asynccontextmanager
 async def asking(
-    bob: Bench, redial: Redial = unanswered, *, near: SigningKey | None = None
+    bob: Bench, redial: Redial = unanswered, *, near: Sequence[SigningKey] = ()
 ) -> AsyncIterator[None]:
-    """Bob asks about alice, of whom he heard just now; a peer of his may have been near her."""
+    """Bob asks about alice, of whom he heard just now; some peers of his say they are near her."""
+    near_ids = {id_of(key) for key in near}
     inquiry = Inquiry(
         bob.mesh,
         bob.presence,
         random.Random(1),
         is_node=lambda peer: peer != id_of(CAROL),
-        peers_of=lambda peer: frozenset([id_of(ALICE)] if near and peer == id_of(near) else ()),
+        peers_of=lambda peer: frozenset([id_of(ALICE)] if peer in near_ids else ()),
         redial=redial,
     )
     bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
@@ -120,7 +121,7 @@ async def test_who_was_connected_to_the_suspect_is_asked_first(autojump_clock: M
         bob = await stack.enter_async_context(open_bench())
         far = [await stack.enter_async_context(peer(bob, a_peer(n), "active")) for n in range(20)]
         near = await stack.enter_async_context(peer(bob, a_peer(20), "suspect"))
-        await stack.enter_async_context(asking(bob, refused, near=a_peer(20)))
+        await stack.enter_async_context(asking(bob, refused, near=[a_peer(20)]))
         for _ in range(2):
             asked = len(near.asked_at)
             bob.presence.connection_lost(id_of(ALICE))
@@ -132,6 +133,23 @@ async def test_who_was_connected_to_the_suspect_is_asked_first(autojump_clock: M
                 await trio.sleep(3)
                 bob.presence.heard(key_of(ALICE), presence(), bob.clock.now_ns())
     assert sum(len(one.asked_at) for one in far) == 2 * (PEERS_ASKED_AT_ONCE - 1)
+
+
+async def test_who_says_that_it_was_near_keeps_nobody_from_being_asked(
+    autojump_clock: MockClock,
+) -> None:
+    async with AsyncExitStack() as stack:
+        bob = await stack.enter_async_context(open_bench())
+        liars = [a_peer(number) for number in range(8)]
+        for liar in liars:
+            await stack.enter_async_context(peer(bob, liar, "active"))
+        honest = await stack.enter_async_context(peer(bob, a_peer(8), "suspect"))
+        await stack.enter_async_context(asking(bob, near=liars))
+        await trio.sleep(20)
+        bob.presence.node_answered()
+        bob.presence.sweep()
+        await trio.sleep(45)
+        assert honest.asked_at
 
 
 async def test_an_unanswered_dial_is_no_evidence(autojump_clock: MockClock) -> None:
