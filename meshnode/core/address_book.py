@@ -230,11 +230,6 @@ class AddressBook:
 
     # --- what is kept -----------------------------------------------------------------------
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether something changed since the last call of `take_changes`."""
-        return bool(self._changed)
-
     def take_changes(self) -> tuple[list[KnownAddr], list[tuple[bytes, str]]]:
         """What changed since the last call: addresses to keep, and such as are gone.
 

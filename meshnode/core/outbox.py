@@ -124,32 +124,27 @@ class Outbox:
         nodes, nodes_gone = _split(self._nodes)
         addrs, addrs_gone = _split(self._addrs)
         batch = Batch(
-            tuple(self._latest.values()) if self._latest else (),
-            tuple(self._ticks) if self._ticks else (),
-            tuple(self._envelopes.items()) if self._envelopes else (),
-            tuple(self._released) if self._released else (),
+            tuple(self._latest.values()),
+            tuple(self._ticks),
+            tuple(self._envelopes.items()),
+            tuple(self._released),
             tuple(self._marks.values()),
-            tuple(self._forgotten) if self._forgotten else (),
+            tuple(self._forgotten),
             nodes=nodes,
             nodes_gone=nodes_gone,
             addrs=addrs,
             addrs_gone=addrs_gone,
             last_sign_ns=self._last_sign_ns,
         )
-        # Of most messages nothing but a mark waits.
-        for waiting in (
-            self._latest,
-            self._ticks,
-            self._envelopes,
-            self._released,
-            self._marks,
-            self._forgotten,
-            self._nodes,
-            self._addrs,
-        ):
-            if waiting:
-                waiting.clear()
+        self._latest.clear()
+        self._ticks.clear()
+        self._envelopes.clear()
+        self._released.clear()
+        self._marks.clear()
+        self._forgotten.clear()
         self._is_filled = False
+        self._nodes.clear()
+        self._addrs.clear()
         self._last_sign_ns = None
         return batch
 
@@ -183,7 +178,7 @@ class Outbox:
         self._tell_filled()
 
     def _tell_filled(self) -> None:
-        if not self._is_filled and (self._marks or len(self)):
+        if not self._is_filled and len(self):
             self._is_filled = True
             self.on_filled()
 

@@ -27,8 +27,6 @@ class OwnClock:
         # When each said so, and by how much we are ahead then.
         self._told: dict[str, tuple[float, int]] = {}
         self._in_time: dict[bytes, tuple[float, int]] = {}
-        # Whether all who said so in time told what we judge by now.
-        self._is_unanimous = True
         self.peers = 0
 
     @property
@@ -73,35 +71,20 @@ class OwnClock:
         What was told a minute ago may have been set right since: before anything is changed, peers
         are to be asked anew.
         """
-        if self._is_unquestioned(aheads_ns):
-            return True
         agreed = self._agreed(aheads_ns, now)
-        return agreed is not None and self._is_near(agreed)
+        return agreed is not None and abs(agreed - self._ahead_ns) <= DIFFERS_MAX_NS
 
     def measured(self, aheads_ns: Sequence[int], now: float) -> bool:
         """How much we are ahead of each peer that was asked; whether anything was learned.
 
         Of fewer than PEERS_MIN nothing is, nor where no camp is the largest, or it is too small.
         """
-        if self._ahead_ns == 0 and self._is_unquestioned(aheads_ns):
-            self.peers = len(aheads_ns)
-            return True
         ahead_ns = self._agreed(aheads_ns, now)
         if ahead_ns is None:
             return False
         self._correct(ahead_ns)
         self.peers = sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in aheads_ns)
         return True
-
-    def _is_unquestioned(self, aheads_ns: Sequence[int]) -> bool:
-        """As nearly always: there is one camp only, and it is around what we judge by."""
-        if not self._is_unanimous:
-            self._is_unanimous = all(one == self._ahead_ns for _, one in self._in_time.values())
-        enough = len(aheads_ns) >= PEERS_MIN
-        return enough and self._is_unanimous and all(map(self._is_near, aheads_ns))
-
-    def _is_near(self, ahead_ns: int) -> bool:
-        return abs(ahead_ns - self._ahead_ns) <= DIFFERS_MAX_NS
 
     def _agreed(self, aheads_ns: Sequence[int], now: float) -> int | None:
         """What the largest camp agrees on: the median of several is a time that nobody has."""
@@ -138,7 +121,6 @@ class OwnClock:
         self._told.clear()
         kept = list(self._in_time.items())[-KEPT_OVER_A_STEP:]
         self._in_time = {author: (at, ahead_ns + step_ns) for author, (at, ahead_ns) in kept}
-        self._is_unanimous = False
         if self._ahead_ns:
             self._correct(self._ahead_ns + step_ns)
 
@@ -149,7 +131,6 @@ class OwnClock:
 
     def _correct(self, ahead_ns: int) -> None:
         self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0
-        self._is_unanimous = False  # as far as we know: it is looked at when it matters
 
 
 def ahead_ns(sent_ns: int, received_ns: int, peer_ns: int) -> int:

@@ -90,7 +90,7 @@ class Connections:
             self._dialler,
             addresses,
             self._since.keys,
-            self._company,
+            self.nodes,
             self._heard,
             lambda: presence.outage.since is not None,
             rng,
@@ -118,15 +118,6 @@ class Connections:
     def nodes(self) -> frozenset[str]:
         """The nodes connected now."""
         return frozenset(filter(self.is_node, self._mesh.peer_ids()))
-
-    def _company(self, enough: int) -> int:
-        """How many nodes are connected, counted no further than is enough: asked every second."""
-        count = 0
-        for peer in self._mesh.peer_ids():
-            count += self.is_node(peer)
-            if count >= enough:
-                break
-        return count
 
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?

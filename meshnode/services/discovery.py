@@ -27,10 +27,9 @@ DIALS_MAX = 6  # under way at a time: who does not answer holds one for five sec
 class Discovery:
     """Chooses from the address book.
 
-    `connected` gives the ids of the peers connected now; `company` how many of them are nodes,
-    counted up to as many as are enough: who only asks us for something is none. `heard` gives the
-    ids of the nodes that we hear, or None while we miss no provider; `blind` tells that none is
-    there.
+    `connected` gives the ids of the peers connected now, `nodes` of those of them that are nodes:
+    who only asks us for something is no company. `heard` gives the ids of the nodes that we hear,
+    or None while we miss no provider; `blind` tells that none is there.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Discovery:
         dialler: Dialler,
         addresses: AddressBook,
         connected: Callable[[], AbstractSet[str]],
-        company: Callable[[int], int],
+        nodes: Callable[[], AbstractSet[str]],
         heard: Callable[[], AbstractSet[str] | None],
         blind: Callable[[], bool],
         rng: Rng,
@@ -49,13 +48,12 @@ class Discovery:
         self._dialler = dialler
         self._addresses = addresses
         self._connected = connected
-        self._company = company
+        self._nodes = nodes
         self._heard = heard
         self._blind = blind
         self._rng = rng
         self._peers_min = peers_min
         self._peers_aim = peers_aim
-        self._enough = max(peers_min, peers_aim + SEARCH_PLACES)
         self._under_way: set[str] = set()
         self._dialling: trio.Nursery | None = None
 
@@ -78,7 +76,7 @@ class Discovery:
     def _next(self) -> Address | None:
         if len(self._under_way) >= DIALS_MAX:
             return None
-        company = self._company(self._enough)
+        company = len(self._nodes())
         open_places = self._peers_aim - company - len(self._under_way)
         if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look

@@ -67,11 +67,10 @@ class Remember:
             self._acquaintances.change_everything()
             self._addresses.change_everything()
             self._sign_kept_ns = None
+        nodes, nodes_gone = self._acquaintances.take_changes()
+        addrs, addrs_gone = self._addresses.take_changes()
         sign_ns = self._sign_to_keep()
-        changed = self._acquaintances.has_changed or self._addresses.has_changed
-        if changed or sign_ns is not None:
-            nodes, nodes_gone = self._acquaintances.take_changes()
-            addrs, addrs_gone = self._addresses.take_changes()
+        if nodes or nodes_gone or addrs or addrs_gone or sign_ns is not None:
             self._outbox.put_others(nodes, nodes_gone, addrs, addrs_gone, sign_ns)
 
     def _sign_to_keep(self) -> int | None:

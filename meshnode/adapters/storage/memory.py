@@ -59,8 +59,7 @@ class MemoryStore:
         """Keep a batch."""
         # Who commits has waited for it: a turn of the scheduler more would only cost time.
         await trio.lowlevel.checkpoint_if_cancelled()
-        if batch.forgotten:
-            self._forget(batch.forgotten)
+        self._forget(batch.forgotten)
         for stored in batch.latest:
             self._latest[stored.asset, stored.author] = stored
         for stored in batch.ticks:
@@ -93,15 +92,15 @@ class MemoryStore:
         return [ticks[key] for key in sorted(ticks, reverse=True)[:limit]]
 
     def _forget(self, authors: Sequence[bytes]) -> None:
+        if not authors:
+            return
         quoted = {author for _, author in self._latest} | {key.author for key in self._envelopes}
         gone = set(authors) - quoted
         self._marks = {place: mark for place, mark in self._marks.items() if place[0] not in gone}
 
     def _remember(self, batch: Batch) -> None:
-        for node in batch.nodes:
-            self._nodes[node.author] = node
-        for addr in batch.addrs:
-            self._addrs[addr.author, addr.addr] = addr
+        self._nodes.update((node.author, node) for node in batch.nodes)
+        self._addrs.update(((addr.author, addr.addr), addr) for addr in batch.addrs)
         for author in batch.nodes_gone:
             self._nodes.pop(author, None)
         for place in batch.addrs_gone:
