@@ -200,7 +200,6 @@ class _Node:
             presence,
             self.own_clock,
             wall_clock,
-            rng,
             network=config.network,
             seeds=config.connect,
         )

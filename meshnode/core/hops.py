@@ -3,18 +3,8 @@
 from collections.abc import Container, Mapping
 
 HOPS_MAX = 15  # 16 is unknown: where a provider is gone, distances would count up for ever
-# Each neighbour is asked once in a round. Of more than ASKED_A_ROUND rounds are longer: a node with
-# many neighbours asks hardly more often than others do.
-ROUND_S, ROUND_MAX_S = 60.0, 300.0
-ASKED_A_ROUND = 6
-EXPIRY_ROUNDS = 2.5  # what was not said again by then is no longer so
 NEIGHBOURS_MAX = 200  # the one that told first makes room
 PROVIDERS_MAX = 1_000  # a neighbour; more are not read
-
-
-def round_s(neighbours: int) -> float:
-    """How often each of so many neighbours is asked."""
-    return min(ROUND_S * max(1.0, neighbours / ASKED_A_ROUND), ROUND_MAX_S)
 
 
 class Hops:

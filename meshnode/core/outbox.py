@@ -35,7 +35,7 @@ class Outbox:
         self._marks: dict[tuple[bytes, Topic], Mark] = {}
         self._forgotten: dict[bytes, None] = {}
         self._is_filled = False
-        # Called when something is put into the empty outbox.
+        # Called once until all is taken, when something is put that waits for nothing else.
         self.on_filled: Callable[[], None] = lambda: None
         # Called before all is taken, by whom that is to be written which can wait for other things.
         self.before_taken: Callable[[], None] = lambda: None
@@ -81,6 +81,10 @@ class Outbox:
         if mark is not None:
             self._raise(mark)
         self._tell_filled()
+
+    def put_aside(self, mark: Mark) -> None:
+        """Add a mark that can wait for whatever else is to be written."""
+        self._raise(mark)
 
     def forget(self, author: bytes) -> None:
         """Let an author's marks go; what is said of it later is kept again."""

@@ -6,7 +6,7 @@ from statistics import median
 PEERS_MIN = 3  # of fewer, one wrong clock would be half of the truth
 DIFFERS_MAX_NS = 2 * 10**9
 STEP_MIN_S = 1.0
-TOLD_MAX_AGE_S = 90.0  # a round of asking our neighbours, and half of one
+TOLD_MAX_AGE_S = 90.0  # a round and a half of few neighbours; of more six have told by then
 TOLD_MAX = 64  # peers, and authors; the one that told first makes room
 # After our clock was set: where a machine slept, what was heard before says nothing.
 KEPT_OVER_A_STEP = 2
@@ -65,25 +65,27 @@ class OwnClock:
 
     # --- what is made of it -----------------------------------------------------------------
 
-    def is_confirmed(self, aheads_ns: Sequence[int], now: float) -> bool:
-        """Whether what we judge by agrees with these peers; False also where these tell nothing.
+    def confirm(self, aheads_ns: Sequence[int], now: float) -> bool:
+        """As `measured`, where these peers agree with what we judge by; else nothing is learned.
 
-        What was told a minute ago may have been set right since: before anything is changed, peers
-        are to be asked anew.
+        What was told a minute ago may have been set right since: before more is changed, peers are
+        to be asked anew.
         """
-        agreed = self._agreed(aheads_ns, now)
-        return agreed is not None and abs(agreed - self._ahead_ns) <= DIFFERS_MAX_NS
+        agreed_ns = self._agreed(aheads_ns, now)
+        if agreed_ns is None or abs(agreed_ns - self._ahead_ns) > DIFFERS_MAX_NS:
+            return False
+        self._believe(agreed_ns, aheads_ns)
+        return True
 
     def measured(self, aheads_ns: Sequence[int], now: float) -> bool:
         """How much we are ahead of each peer that was asked; whether anything was learned.
 
         Of fewer than PEERS_MIN nothing is, nor where no camp is the largest, or it is too small.
         """
-        ahead_ns = self._agreed(aheads_ns, now)
-        if ahead_ns is None:
+        agreed_ns = self._agreed(aheads_ns, now)
+        if agreed_ns is None:
             return False
-        self._correct(ahead_ns)
-        self.peers = sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in aheads_ns)
+        self._believe(agreed_ns, aheads_ns)
         return True
 
     def _agreed(self, aheads_ns: Sequence[int], now: float) -> int | None:
@@ -128,6 +130,10 @@ class OwnClock:
         """Whether our clock was set since the last call."""
         was_set, self._was_set = self._was_set, False
         return was_set
+
+    def _believe(self, ahead_ns: int, told_ns: Sequence[int]) -> None:
+        self._correct(ahead_ns)
+        self.peers = sum(abs(one - ahead_ns) <= DIFFERS_MAX_NS for one in told_ns)
 
     def _correct(self, ahead_ns: int) -> None:
         self._ahead_ns = ahead_ns if abs(ahead_ns) > DIFFERS_MAX_NS else 0

@@ -1,5 +1,6 @@
 """The clock check: our clock against those of our peers, and the time by which we judge."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import trio
@@ -60,40 +61,51 @@ class ClockCheck:
         self._wall_clock = wall_clock
         self._is_node = is_node
         self._differs = False  # as was told last
-        self._wait_s = RETRY_S
         self._due_at = trio.current_time() + RETRY_S
-        self._due = trio.Event()
+        self._doubted = trio.Event()
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Check every CHECK_EVERY_S, and at once when our clock was set, for ever."""
+        """Ask some peers whenever `look` is in doubt, for ever."""
         task_status.started()
         while True:
-            self._due_at = trio.current_time() + self._wait_s
-            await self._due.wait()
-            self._due = trio.Event()
-            aheads = await self._aheads()
-            self._judge(aheads)
-            self._wait_s = CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S
+            await self._doubted.wait()
+            self._doubted = trio.Event()
+            asked_at = trio.current_time()
+            peers = self._nodes()
+            async with trio.open_nursery() as nursery:
+                for peer in peers[:PEERS_ASKED]:
+                    nursery.start_soon(self._ask, peer)
+            now = trio.current_time()
+            aheads = self._own_clock.recent(peers, now, now - asked_at)
+            if self._own_clock.measured(aheads, now):
+                self._tell()
+            self._check_again(aheads, now)
 
     def look(self) -> None:
-        """To be called once a second: if our clock was set, all we hear may be refused."""
+        """To be called once a second: check every CHECK_EVERY_S, and at once if our clock was set.
+
+        Then all that we hear may be refused.
+        """
         now = trio.current_time()
         self._own_clock.read(now, self._wall_clock.now_ns())
-        if self._own_clock.was_set() or now >= self._due_at:
-            self._due.set()
+        if not (self._own_clock.was_set() or now >= self._due_at):
+            return
+        peers = self._nodes()
+        recent = self._own_clock.recent(peers, now)
+        self._check_again(recent, now)
+        if len(peers) < PEERS_MIN:
+            return
+        if self._own_clock.confirm(recent, now):
+            self._tell()
+        else:
+            self._due_at = math.inf  # until they have answered
+            self._doubted.set()
 
-    async def _aheads(self) -> list[int]:
-        """By how much we are ahead of each peer that told its time, now or lately."""
-        peers = [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
-        asked_at = trio.current_time()
-        recent = self._own_clock.recent(peers, asked_at)
-        if len(peers) < PEERS_MIN or self._own_clock.is_confirmed(recent, asked_at):
-            return recent
-        async with trio.open_nursery() as nursery:
-            for peer in peers[:PEERS_ASKED]:
-                nursery.start_soon(self._ask, peer)
-        now = trio.current_time()
-        return self._own_clock.recent(peers, now, now - asked_at)
+    def _check_again(self, aheads: Sequence[int], now: float) -> None:
+        self._due_at = now + (CHECK_EVERY_S if len(aheads) >= PEERS_MIN else RETRY_S)
+
+    def _nodes(self) -> list[str]:
+        return [peer for peer in self._mesh.peer_ids() if self._is_node(peer)]
 
     async def _ask(self, peer: str) -> None:
         sent_ns = self._wall_clock.now_ns()
@@ -105,13 +117,10 @@ class ClockCheck:
             ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
             self._own_clock.told(peer, ahead, trio.current_time())
 
-    def _judge(self, aheads: Sequence[int]) -> None:
-        did_differ = self._differs
-        if not self._own_clock.measured(aheads, trio.current_time()):
-            return
-        ahead = self._own_clock.ahead_ns
-        self._differs = ahead != 0
+    def _tell(self) -> None:
+        did_differ, ahead_ns = self._differs, self._own_clock.ahead_ns
+        self._differs = ahead_ns != 0
         if self._differs and not did_differ:
-            self._observer.observe(ClockDiffers(ahead / 1e9, self._own_clock.peers))
+            self._observer.observe(ClockDiffers(ahead_ns / 1e9, self._own_clock.peers))
         elif did_differ and not self._differs:
             self._observer.observe(ClockAgrees(self._own_clock.peers))

@@ -10,7 +10,7 @@ from meshnode.services.feed import Feed, PricesChanged
 from meshnode.services.presence import FIRST_PRICES, Presence
 from meshnode.services.remember import Remember
 from protocols.envelope import Envelope
-from protocols.messages import PresenceUpdate, PriceUpdate, Reserved
+from protocols.messages import PresenceUpdate, PriceUpdate, Reserved, Role
 
 _NOTHING = Applied()
 
@@ -50,9 +50,12 @@ class Intake:
         if isinstance(message.payload, PriceUpdate):
             applied = self._book.apply(envelope, self._wall_clock.now_ns())
             self.updates += 1
-        # The mark travels with what the message changed, in one batch: a mark on disk without
-        # its quotes would make the quotes count as seen, and lose them.
-        self._outbox.put(applied, Mark(*message.name))
+        if isinstance(message.payload, PresenceUpdate) and message.payload.role is Role.CONSUMER:
+            self._outbox.put_aside(Mark(*message.name))
+        else:
+            # The mark travels with what the message changed, in one batch: a mark on disk without
+            # its quotes would make the quotes count as seen, and lose them.
+            self._outbox.put(applied, Mark(*message.name))
         if applied.changed:
             self._feed.publish(PricesChanged(applied.changed))
         match message.payload:

@@ -10,6 +10,10 @@ from meshnode.core.outbox import Outbox
 from meshnode.errors import StoreUnavailable
 from meshnode.ports import Observer, Store, TaskStatus, WallClock
 
+# In a large network some consumer speaks every other second, and nothing but the mark of its word
+# is to be written: that waits for prices, or for so long. Who is killed meanwhile may take once
+# more the word of one that was there just now.
+PUT_ASIDE_S = 10.0
 PRUNE_EVERY_S = 3_600.0
 PRUNE_FIRST_AFTER_S = 60.0
 # A disk that is full is writable again within ten seconds of there being room.
@@ -17,7 +21,7 @@ RETRY = Backoff(first_s=0.5, cap_s=5.0)
 
 
 class Persist:
-    """Commits what has gathered, `flush_interval_s` after the first of it."""
+    """Commits what has gathered, `flush_interval_s` after the first of it that does not wait."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class Persist:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._prune)
+            nursery.start_soon(self._see_to_what_waits)
             while True:
                 # A node that hears nothing does not wake up to write nothing.
                 await self._filled.wait()
@@ -75,6 +80,12 @@ class Persist:
     def _note_filled(self) -> None:
         self._filled_at = trio.current_time()
         self._filled.set()
+
+    async def _see_to_what_waits(self) -> None:
+        while True:
+            await trio.sleep(PUT_ASIDE_S)
+            if len(self._outbox) and not self._filled.is_set():
+                self._note_filled()
 
     async def _flush(self) -> bool:
         batch = self._outbox.take()

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import trio
 
 from meshnode.core.address_book import AddressBook, Origin
-from meshnode.core.backoff import Rng
-from meshnode.core.hops import EXPIRY_ROUNDS, Hops, round_s
+from meshnode.core.hops import Hops
 from meshnode.core.own_clock import OwnClock, ahead_ns
+from meshnode.core.rounds import EXPIRY_ROUNDS, Turns, round_s
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
 from meshnode.ports import Mesh, TaskStatus, WallClock
 from meshnode.services import ask
@@ -25,7 +25,6 @@ from protocols.timestamps import ns_from_rfc3339
 KEYS = ("node_id", "network", "time", "active_providers", "peers")
 # Who is new here has to know at once whether the network is large.
 FIRST_KEYS = (*KEYS, "total_network_size")
-JITTER = 0.2  # of a round, either way
 ASKED_MAX = 8  # at a time; the others wait their turn
 # Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
 PEERS_READ_MAX = 50
@@ -45,7 +44,6 @@ class Topology:
         presence: Presence,
         own_clock: OwnClock,
         wall_clock: WallClock,
-        rng: Rng,
         *,
         network: str,
         seeds: Iterable[str] = (),
@@ -55,10 +53,10 @@ class Topology:
         self._presence = presence
         self._own_clock = own_clock
         self._wall_clock = wall_clock
-        self._rng = rng
         self._network = network
         self._seed_ids = frozenset(addr.rpartition("/p2p/")[2] for addr in seeds)
         self._hops = Hops()
+        self._turns = Turns()
         self._ask_at: dict[str, float] = {}  # of the connected
         self._asked: set[str] = set()  # being asked now
         # Of whom we looked at last, the first whose turn it is.
@@ -161,10 +159,12 @@ class Topology:
             self._asked.discard(name)
         if name in self._mesh.peer_ids():
             is_node = self.answered(name) or self._presence.providers.knows(name)
-            again_s = round_s(len(self._neighbours)) if is_node else SILENT_AGAIN_S
-            jitter = 1 + JITTER * (2 * self._rng.random() - 1)
-            self._ask_at[name] = trio.current_time() + again_s * jitter
-            self._next_at = min(self._next_at, self._ask_at[name])
+            now = trio.current_time()
+            again_at = now + SILENT_AGAIN_S
+            if is_node:
+                again_at = self._turns.next_at(len(self._neighbours), now)
+            self._ask_at[name] = again_at
+            self._next_at = min(self._next_at, again_at)
 
     async def _learn(self, peer: str, reply: StatusReply, sent_ns: int) -> None:
         if reply["node_id"] != peer:

@@ -3,15 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshnode.core.hops import (
-    EXPIRY_ROUNDS,
-    HOPS_MAX,
-    NEIGHBOURS_MAX,
-    PROVIDERS_MAX,
-    ROUND_S,
-    Hops,
-    round_s,
-)
+from meshnode.core.hops import HOPS_MAX, NEIGHBOURS_MAX, PROVIDERS_MAX, Hops
+from meshnode.core.rounds import EXPIRY_ROUNDS, ROUND_S
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -67,12 +60,6 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(NEIGHBOURS_MAX):
         hops.learn(f"neighbour{number}", {}, 9)
     assert hops.to("provider0", NOBODY, 0) is None
-
-
-def test_who_has_many_neighbours_asks_each_less_often() -> None:
-    assert [round_s(count) for count in (0, 1, 6)] == [60.0] * 3
-    assert round_s(12) == 120.0
-    assert round_s(30) == round_s(1_000) == 300.0
 
 
 EDGES = st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=16)

@@ -31,7 +31,7 @@ def test_as_many_as_agree_against_as_many_teach_nothing(others_s: list[int]) -> 
     clock = OwnClock()
     aheads = [0, 0, 0, *(seconds * S for seconds in others_s)]
     assert not clock.measured(aheads, 0)
-    assert not clock.is_confirmed(aheads, 0)
+    assert not clock.confirm(aheads, 0)
     assert clock.corrected_ns(NOW) == NOW
     assert clock.measured([*aheads, 0], 0)
     assert clock.corrected_ns(NOW) == NOW

@@ -56,8 +56,8 @@ MUTATIONS = (
     Mutation(
         "a clock that was set is checked at once",
         CLOCK_CHECK,
-        "if self._own_clock.was_set() or now >= self._due_at:",
-        "if now >= self._due_at:",
+        "if not (self._own_clock.was_set() or now >= self._due_at):",
+        "if now < self._due_at:",
         (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
     Mutation(
@@ -70,8 +70,8 @@ MUTATIONS = (
     Mutation(
         "peers are asked anew before our clock is called wrong",
         CLOCK_CHECK,
-        "or self._own_clock.is_confirmed(recent, asked_at):",
-        "or len(recent) >= PEERS_MIN:",
+        "        if self._own_clock.confirm(recent, now):\n",
+        "        if self._own_clock.measured(recent, now):\n",
         (f"{_CLOCK}::test_what_was_told_a_while_ago_is_asked_anew_before_anything_is_changed",),
     ),
     Mutation(

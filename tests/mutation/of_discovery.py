@@ -5,6 +5,7 @@ from tests.mutation.mutation import Mutation
 ADDRESS_BOOK = "meshnode/core/address_book.py"
 DIAL_RULES = "meshnode/core/dial_rules.py"
 HOPS = "meshnode/core/hops.py"
+ROUNDS = "meshnode/core/rounds.py"
 ACQUAINTANCES = "meshnode/core/acquaintances.py"
 CONNECTIONS = "meshnode/services/connections.py"
 DIALLING = "meshnode/services/dialling.py"
@@ -233,6 +234,13 @@ DISTANCES = (
         "if hops is not None and 0 <= hops < HOPS_MAX",
         "if hops is not None",
         (f"{_HOPS}::test_distances_end_at_the_bound_and_nonsense_is_not_believed",),
+    ),
+    Mutation(
+        "neighbours are asked one by one",
+        ROUNDS,
+        "max(self._last_at, first_at) + apart_s",
+        "now + whole_s",
+        ("tests/core/test_rounds.py::test_neighbours_met_together_are_asked_one_by_one",),
     ),
     Mutation(
         "the asker is known to the answer",

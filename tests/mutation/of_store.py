@@ -230,6 +230,20 @@ FILES = (
         ("tests/services/test_persist.py::test_a_commit_that_is_cancelled_loses_nothing",),
     ),
     Mutation(
+        "a mark put aside does not wait for ever",
+        "meshnode/services/persist.py",
+        "            nursery.start_soon(self._see_to_what_waits)\n",
+        "",
+        ("tests/services/test_persist.py::test_marks_put_aside_do_not_wait_for_ever",),
+    ),
+    Mutation(
+        "a consumer's word alone is not written at once",
+        "meshnode/services/intake.py",
+        "            self._outbox.put_aside(Mark(*message.name))\n",
+        "            self._outbox.put(applied, Mark(*message.name))\n",
+        ("tests/services/test_remember.py::test_a_consumer_s_word_alone_is_written_with_others",),
+    ),
+    Mutation(
         "a store that was begun anew is filled",
         "meshnode/services/persist.py",
         "if self._store.generation != self._generation:",

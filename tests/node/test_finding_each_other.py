@@ -4,7 +4,7 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.core import facts
-from meshnode.core.hops import ROUND_S
+from meshnode.core.rounds import ROUND_S
 from meshnode.services import ask
 from meshnode.services.connections import PEERS_AIM, PEERS_MAX, PEERS_MIN, PLACES_FOR_FRIENDS
 from protocols.status import StatusReply

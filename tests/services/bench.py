@@ -119,7 +119,6 @@ class Bench:
             self.presence,
             self.own_clock,
             self.clock,
-            random.Random(1),
             network="main",
         )
         self.remember = Remember(

@@ -14,10 +14,16 @@ from meshnode.core.links import LinkState
 from meshnode.core.outbox import Outbox
 from meshnode.core.records import EnvelopeKey, Mark, Said, StoredQuote
 from meshnode.errors import StoreUnavailable
-from meshnode.services.persist import PRUNE_EVERY_S, PRUNE_FIRST_AFTER_S, RETRY, Persist
+from meshnode.services.persist import (
+    PRUNE_EVERY_S,
+    PRUNE_FIRST_AFTER_S,
+    PUT_ASIDE_S,
+    RETRY,
+    Persist,
+)
 from protocols.ids import Topic
 from simulations.clock import START_NS, VirtualClock
-from tests.cast import ALICE, EPOCH, Witness, key_of, quote, said
+from tests.cast import ALICE, BOB, EPOCH, Witness, key_of, quote, said
 from tests.services.bench import FailingStore
 
 FLUSH_S = 0.2
@@ -91,6 +97,32 @@ async def test_what_gathers_within_the_interval_is_one_commit(autojump_clock: Mo
         await trio.sleep(10)
     assert alice.store.attempts == 1  # nothing to write, nothing written
     assert alice.persist.works
+
+
+async def test_a_mark_put_aside_goes_with_what_is_written_next(autojump_clock: MockClock) -> None:
+    alice = Alice()
+    async with running(alice):
+        await trio.sleep(FLUSH_S)
+        alice.outbox.put_aside(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, 7))
+        await trio.sleep(PUT_ASIDE_S / 2)
+        assert alice.persist.commits == 0
+        alice.hears()
+        await trio.sleep(2 * FLUSH_S)
+        assert alice.persist.commits == 1
+        assert (await alice.written())[3] == [7, 1]
+        await trio.sleep(2 * PUT_ASIDE_S)
+    assert alice.store.attempts == 1
+
+
+async def test_marks_put_aside_do_not_wait_for_ever(autojump_clock: MockClock) -> None:
+    alice = Alice()
+    async with running(alice):
+        for seq in range(1, 61):
+            alice.outbox.put_aside(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, seq))
+            await trio.sleep(1)
+        await trio.sleep(PUT_ASIDE_S + 2 * FLUSH_S)
+        assert (await alice.written())[3] == [60]
+    assert 60 / PUT_ASIDE_S <= alice.persist.commits <= 60 / PUT_ASIDE_S + 1
 
 
 async def test_a_store_that_fails_loses_nothing_and_recovers(autojump_clock: MockClock) -> None:

@@ -45,6 +45,18 @@ async def test_what_a_message_changes_is_written_with_it(autojump_clock: MockClo
         assert batch.last_sign_ns == START_NS
 
 
+async def test_a_consumer_s_word_alone_is_written_with_others(autojump_clock: MockClock) -> None:
+    filled: list[float] = []
+    async with open_bench() as bob:
+        bob.outbox.on_filled = lambda: filled.append(trio.current_time())
+        bob.hears(said(by=CAROL, seq=1, payload=at(Role.CONSUMER)))
+        assert not filled
+        assert len(bob.outbox) == 1
+        bob.hears(said(seq=1))
+        assert len(filled) == 1
+        assert {mark.author for mark in bob.outbox.take().marks} == {key_of(ALICE), key_of(CAROL)}
+
+
 async def test_who_leaves_names_no_address_and_we_are_no_acquaintance_of_ours(
     autojump_clock: MockClock,
 ) -> None:
