@@ -37,7 +37,7 @@ class Outbox:
         self._is_filled = False
         # Called once until all is taken, when something is put that waits for nothing else.
         self.on_filled: Callable[[], None] = lambda: None
-        # Called before all is taken, by whom that is to be written which can wait for other things.
+        # Called before all is taken, for what can wait to be put.
         self.before_taken: Callable[[], None] = lambda: None
         # None: to be deleted.
         self._nodes: dict[bytes, KnownNode | None] = {}
@@ -101,7 +101,7 @@ class Outbox:
         addrs_gone: Sequence[tuple[bytes, str]] = (),
         last_sign_ns: int | None = None,
     ) -> None:
-        """Add what is remembered of others, and who no more."""
+        """Add what is remembered of others, and who no more: all of it can wait, too."""
         if nodes or nodes_gone:
             self._nodes |= {node.author: node for node in nodes} | dict.fromkeys(nodes_gone)
         if addrs or addrs_gone:
@@ -109,7 +109,6 @@ class Outbox:
         if last_sign_ns is not None:
             self._last_sign_ns = last_sign_ns
         self._drop_oldest_others()
-        self._tell_filled()
 
     def put_everything(
         self,

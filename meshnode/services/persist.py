@@ -11,8 +11,8 @@ from meshnode.errors import StoreUnavailable
 from meshnode.ports import Observer, Store, TaskStatus, WallClock
 
 # In a large network some consumer speaks every other second, and nothing but the mark of its word
-# is to be written: that waits for prices, or for so long. Who is killed meanwhile may take once
-# more the word of one that was there just now.
+# and its address is to be written: that waits for prices, or for so long. Who is killed meanwhile
+# may take once more the word of one that was there just now.
 PUT_ASIDE_S = 10.0
 PRUNE_EVERY_S = 3_600.0
 PRUNE_FIRST_AFTER_S = 60.0
@@ -63,13 +63,13 @@ class Persist:
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._prune)
-            nursery.start_soon(self._see_to_what_waits)
             while True:
-                # A node that hears nothing does not wake up to write nothing.
-                await self._filled.wait()
-                self._filled = trio.Event()
-                # What a commit takes is not added to the interval of what came meanwhile.
-                await trio.sleep_until(self._filled_at + self._flush_interval_s)
+                with trio.move_on_after(PUT_ASIDE_S):
+                    await self._filled.wait()
+                if self._filled.is_set():
+                    self._filled = trio.Event()
+                    # What a commit takes is not added to the interval of what came meanwhile.
+                    await trio.sleep_until(self._filled_at + self._flush_interval_s)
                 if not await self._flush():
                     await trio.sleep(RETRY.delay_s(self._attempt, self._rng))
 
@@ -80,12 +80,6 @@ class Persist:
     def _note_filled(self) -> None:
         self._filled_at = trio.current_time()
         self._filled.set()
-
-    async def _see_to_what_waits(self) -> None:
-        while True:
-            await trio.sleep(PUT_ASIDE_S)
-            if len(self._outbox) and not self._filled.is_set():
-                self._note_filled()
 
     async def _flush(self) -> bool:
         batch = self._outbox.take()

@@ -61,7 +61,7 @@ class Remember:
         self._acquaintances.heard(author, min(issued_ns, now_ns))
 
     def keep(self, *, everything: bool = False) -> None:
-        """Put what changed to the outbox, once a second; `everything` when we leave."""
+        """Put what changed to the outbox, before each commit; `everything` when we leave."""
         if everything or self._store.generation != self._generation:
             self._generation = self._store.generation
             self._acquaintances.change_everything()

@@ -232,8 +232,8 @@ FILES = (
     Mutation(
         "a mark put aside does not wait for ever",
         "meshnode/services/persist.py",
-        "            nursery.start_soon(self._see_to_what_waits)\n",
-        "",
+        "                with trio.move_on_after(PUT_ASIDE_S):\n",
+        "                with trio.move_on_after(1e9):\n",
         ("tests/services/test_persist.py::test_marks_put_aside_do_not_wait_for_ever",),
     ),
     Mutation(
