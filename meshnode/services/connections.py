@@ -117,7 +117,9 @@ class Connections:
 
     def nodes(self) -> frozenset[str]:
         """The nodes connected now."""
-        return frozenset(filter(self.is_node, self._mesh.peer_ids()))
+        neighbours = self._topology.neighbours()  # nearly always all of them
+        peers = self._mesh.peer_ids()
+        return frozenset([one for one in peers if one in neighbours or self.is_node(one)])
 
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?

@@ -38,6 +38,8 @@ IN_TOUCH_NS = 15 * 10**9
 MISSED_AFTER_S = 20.0
 # Who comes and goes does not make us say again and again that we are there, and all our prices.
 MET_EVERY_S = 20.0
+# Its cause changes with what becomes of providers, at once; with who falls silent, slowly.
+EXPLAIN_EVERY_S = 5.0
 
 
 class Presence:
@@ -72,6 +74,7 @@ class Presence:
         self._back_in_touch = trio.Event()
         self._returned = trio.Event()
         self._met_at = -math.inf  # somebody whom we may have missed
+        self._explain_at = -math.inf  # until then, time alone makes nothing else of an outage
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -183,8 +186,8 @@ class Presence:
         self._tell(facts, trio.current_time(), self._wall_clock.now_ns())
 
     def _tell(self, facts: Sequence[Fact], now: float, now_ns: int) -> None:
-        is_there = self.providers.any_active
-        if is_there and self.outage.since is None and not facts:
+        is_there, is_out = self.providers.any_active, self.outage.since is not None
+        if not facts and is_there != is_out and (is_there or now < self._explain_at):
             return  # as nearly always: nothing that time could change either
         changes = self.outage.update(
             provider_active=is_there,
@@ -193,6 +196,10 @@ class Presence:
             now_ns=now_ns,
             cause=OutageCause.UNKNOWN if is_there else self._cause(now),
         )
+        if not is_there:
+            self._explain_at = now + EXPLAIN_EVERY_S
+            if (left_s := self.outage.extends_in_s(now)) is not None:
+                self._explain_at = min(self._explain_at, now + left_s)
         for fact in (*facts, *changes):
             self._note(fact)
             if isinstance(fact, ProviderFact):

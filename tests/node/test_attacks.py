@@ -18,6 +18,7 @@ from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.ports import Mesh, Stream
 from meshnode.services import ask
 from meshnode.services.frames import Frames
+from meshnode.services.persist import PUT_ASIDE_S
 from protocols.envelope import Envelope, open_envelope
 from protocols.ids import PRICES_PROTOCOL, Topic, peer_id
 from protocols.limits import REQUEST_BYTES_MAX
@@ -266,10 +267,11 @@ async def test_a_thousand_strangers_have_no_influence_where_there_is_an_allowlis
                     said(by=who, payload=presence(), issued_ns=now_ns),
                 ):
                     assert mallory.say(bob, envelope) == "not_allowed"
-            await trio.sleep(3)  # he has spoken by now
+            await trio.sleep(PUT_ASIDE_S)  # he has spoken by now
             async with asker(world, bob) as (mesh, peer):
                 status = await ask.status(mesh, peer)
                 assert await ask.prices(mesh, peer) == {}
+            await trio.sleep(PUT_ASIDE_S)
         assert status["known_providers"] == ()
         assert status["total_network_size"] == 1
         assert {peer_id(mark.author) for mark in (await bob.store.load()).marks} == {bob.peer_id}
