@@ -22,9 +22,9 @@ from simulations.clock import START_NS
 from simulations.huge_pages import open_huge_pages
 from simulations.patching import replace
 
-# What is due, and who sleeps, is at the end of a slot, at most so late. A power of two: sums of
-# them are exact.
-SLOT_S = 2.0**-11
+# What is due, and who sleeps, is at the end of a slot, at most so late: two milliseconds, which is
+# little against what lies between two regions. A power of two: sums of them are exact.
+SLOT_S = 2.0**-9
 # Who sleeps for long does not know to the millisecond for how long: with slots as wide as at most
 # this part of it, many wake at once, and the scheduler runs once for all of them.
 SLOT_PART, SLOT_MAX_S = 0.01, 2.0**-7

@@ -22,7 +22,7 @@ class OwnClock:
 
     def __init__(self) -> None:
         self._ahead_ns = 0
-        self._last: tuple[float, int] | None = None
+        self._off_s: float | None = None  # our clock less the steady one, when it was read last
         self._was_set = False
         # When each said so, and by how much we are ahead then.
         self._told: dict[str, tuple[float, int]] = {}
@@ -112,12 +112,11 @@ class OwnClock:
         part in the step: most often the clock is set right. A clock that was right is believed
         until others tell, as it goes on after a machine slept.
         """
-        last, self._last = self._last, (now, now_ns)
-        if last is None:
+        off_s = now_ns / 1e9 - now  # exact to a microsecond
+        before_s, self._off_s = self._off_s, off_s
+        if before_s is None or -STEP_MIN_S <= off_s - before_s <= STEP_MIN_S:
             return
-        step_s = (now_ns - last[1]) / 1e9 - (now - last[0])
-        if abs(step_s) <= STEP_MIN_S:
-            return
+        step_s = off_s - before_s
         step_ns = round(step_s * 1e9)
         self._was_set = True
         self._told.clear()
