@@ -6,6 +6,7 @@ from meshnode.core.facts import Fact, OutageStarted, ProviderLost, ProviderSuspe
 from protocols.envelope import Envelope
 from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 from simulations.checkers.beliefs import Belief
+from simulations.checkers.clocks import can_tell
 from simulations.checkers.informed import Informed
 from simulations.faults import Kind
 from simulations.world_node import WorldNode
@@ -66,7 +67,7 @@ class Accusations(Informed):
         if accused is None:
             return
         what = f"{deed} {accused.name}"
-        if (alone_s := self._reach.alone_s(node)) >= ISOLATED_S:
+        if (alone_s := self._reach.without_company_s(node)) >= ISOLATED_S:
             self.violated(node.name, f"{what}, alone for {alone_s:.1f} s itself")
         pause = self.faults.last_episode(Kind.FROZEN, node)
         if pause is not None and pause.ended_at_s is not None:
@@ -120,6 +121,8 @@ class Accusations(Informed):
     def _judge_outage(self, node: WorldNode) -> None:
         if self._reach.alone_s(node) > 0:
             return
+        if self.faults.is_hampered(node, Kind.CLOCK) and not can_tell(self._reach, node):
+            return  # it refuses what is in time, and has too few peers to know better
         there = [
             provider.name
             for provider in self.world.by_name.values()

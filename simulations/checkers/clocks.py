@@ -7,6 +7,7 @@ import trio
 from meshnode.core.facts import ClockAgrees, ClockDiffers, Fact, ProviderSkewed
 from simulations.checkers.beliefs import LIVE, Belief
 from simulations.checkers.informed import Informed
+from simulations.checkers.reach import Reach
 from simulations.faults import Kind
 from simulations.world_node import WorldNode
 
@@ -45,7 +46,7 @@ class Clocks(Informed):
         match fact:
             case ClockDiffers():
                 self._differs.add(node)
-                if self._is_right(node) and self._can_tell(node):
+                if self._is_right(node) and can_tell(self._reach, node):
                     off_s = fact.ahead_s
                     self.violated(node.name, f"calls its clock wrong by {off_s:.1f} s: it is right")
             case ClockAgrees():
@@ -81,7 +82,7 @@ class Clocks(Informed):
             return
         if not self._has_been_whole(since_s):
             return
-        if node not in self._differs and self._can_tell(node):
+        if node not in self._differs and can_tell(self._reach, node):
             self.violated(node.name, f"does not notice that its clock is {_off_s(node):+.0f} s off")
         for other, life in wrong.knew_it:
             if other.starts != life or self._reach.untouched_s(other) < since_s + KNOWN_FOR_S:
@@ -122,12 +123,13 @@ class Clocks(Informed):
             and self.faults.calm_s(node, Kind.CLOCK) > KNOWN_FOR_S
         )
 
-    def _can_tell(self, node: WorldNode) -> bool:
-        """Whether most of any few peers of a node that it may ask are right themselves."""
-        peers = [] if node.mesh is None else node.mesh.peers()
-        known = [other for peer in peers if (other := self._reach.node(peer.peer_id)) is not None]
-        wrong = sum(abs(_off_s(other)) > UNNOTICED_MAX_S for other in known)
-        return len(known) >= PEERS_MIN and 2 * wrong < min(len(known), PEERS_ASKED)
+
+def can_tell(reach: Reach, node: WorldNode) -> bool:
+    """Whether most of any few peers of a node that it may ask are right themselves."""
+    peers = [] if node.mesh is None else node.mesh.peers()
+    known = [other for peer in peers if (other := reach.node(peer.peer_id)) is not None]
+    wrong = sum(abs(_off_s(other)) > UNNOTICED_MAX_S for other in known)
+    return len(known) >= PEERS_MIN and 2 * wrong < min(len(known), PEERS_ASKED)
 
 
 def _off_s(node: WorldNode) -> float:

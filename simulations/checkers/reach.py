@@ -20,6 +20,7 @@ class Reach(Witness):
         self.faults = faults
         self._by_id: dict[str, WorldNode] = {}
         self._alone_since: dict[WorldNode, float] = {}
+        self._strangers_at_s = 0.0  # when one was there last
 
     def node(self, peer_id: str) -> WorldNode | None:
         """Whose an id is; None of one who is no node of this world."""
@@ -57,9 +58,15 @@ class Reach(Witness):
             return 0.0
         return trio.current_time() - since
 
+    def without_company_s(self, node: WorldNode) -> float:
+        """For how long it has been alone, and no stranger was there: he answers like a node."""
+        return min(self.alone_s(node), trio.current_time() - self._strangers_at_s)
+
     def tick(self) -> None:
         """A virtual second has passed: note who is alone."""
         now, running = trio.current_time(), self.world.running()
+        if self.faults.strangers:
+            self._strangers_at_s = now
         if self.world.network.links.is_whole and len(running) > 1:
             self._alone_since.clear()
             return

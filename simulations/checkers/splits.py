@@ -39,7 +39,6 @@ class Splits(Checker):
         self._isolated: set[WorldNode] = set()
         self._joined_at: dict[WorldNode, dict[str, float]] = {}  # its peers, by their ids
         self._accused: set[tuple[WorldNode, str]] = set()
-        self._strangers_at_s = 0.0  # when one was there last
 
     def ended(self, node: WorldNode) -> None:
         """Who has ended says nothing any more."""
@@ -68,12 +67,8 @@ class Splits(Checker):
 
     def tick(self) -> None:
         """Look at every node that is alone, and at every small side without a provider."""
-        now = trio.current_time()
-        if self.faults.strangers:
-            self._strangers_at_s = now
         for node in self.world.running():
-            # Whoever answers like a node is company.
-            alone_s = min(self._reach.alone_s(node), now - self._strangers_at_s)
+            alone_s = self._reach.without_company_s(node)
             if alone_s == 0:
                 self._accused.discard((node, "alone"))
             elif alone_s > ISOLATED_WITHIN_S and self._reach.untouched_s(node) > alone_s:

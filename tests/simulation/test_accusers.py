@@ -60,6 +60,20 @@ async def test_who_is_alone_accuses_nobody(autojump_clock: MockClock) -> None:
         assert trial.saw == ["suspected alice, alone for 19.0 s itself"]
 
 
+async def test_a_stranger_that_answers_is_company(autojump_clock: MockClock) -> None:
+    async with open_trial(Accusations, "alice", "bob") as (trial, (alice, bob)):
+        await trial.wait(LONG_S)
+        trial.stage.faults.strangers += 1
+        trial.stage.split([[alice], [bob]])
+        await trial.wait(60)
+        trial.tell(bob, suspected(alice), lost(alice))
+        assert trial.saw == []
+        trial.stage.faults.strangers -= 1
+        await trial.wait(18)
+        trial.tell(bob, suspected(alice))
+        assert ["alone for" in saw for saw in trial.saw] == [True]
+
+
 async def test_who_leaves_is_not_suspected(autojump_clock: MockClock) -> None:
     async with open_trial(Accusations, "alice", "bob") as (trial, (alice, bob)):
         await trial.wait(LONG_S)
@@ -130,3 +144,15 @@ async def test_while_one_provides_there_is_no_outage(autojump_clock: MockClock) 
         await trial.stage.kill([alice])
         trial.tell(bob, OutageStarted(0))
         assert len(trial.saw) == 1
+
+
+@pytest.mark.parametrize(("names", "seen"), [("bc", 0), ("bcde", 1)])
+async def test_whose_clock_is_wrong_hears_providers_if_it_has_peers_enough(
+    autojump_clock: MockClock, names: str, seen: int
+) -> None:
+    async with open_trial(Accusations, "alice", *names) as (trial, (_, bob, *_)):
+        await trial.wait(LONG_S)
+        trial.stage.set_clock(bob, 280.0)
+        await trial.wait(15)
+        trial.tell(bob, OutageStarted(0))
+        assert len(trial.saw) == seen
