@@ -54,6 +54,11 @@ class Acquaintances:
         found = sorted(self._last_seen_ns.items(), key=lambda item: (-item[1], item[0]))
         return [KnownNode(author, last_ns) for author, last_ns in found[:count]]
 
+    @property
+    def changes(self) -> int:
+        """How many wait to be taken."""
+        return len(self._changed)
+
     def take_changes(self) -> tuple[list[KnownNode], list[bytes]]:
         """What is to be written since the last call, and who is gone."""
         kept, gone = [], []

@@ -230,6 +230,11 @@ class AddressBook:
 
     # --- what is kept -----------------------------------------------------------------------
 
+    @property
+    def changes(self) -> int:
+        """How many wait to be taken."""
+        return len(self._changed)
+
     def take_changes(self) -> tuple[list[KnownAddr], list[tuple[bytes, str]]]:
         """What changed since the last call: addresses to keep, and such as are gone.
 

@@ -13,6 +13,9 @@ from protocols.messages import Presence as PresenceState
 from protocols.messages import PresenceUpdate, PriceUpdate, Role
 
 RECALLED_MAX = 1_000  # at the start: as many as presence tracks
+# So many changes don't wait for the next commit, which a disk that hangs may put off for long: the
+# outbox is bounded, and counts what it drops.
+CHANGES_MAX = 1_000
 # The outage clock of the next run is wrong by no more than this and a commit.
 SIGN_STEP_NS = 10**9
 
@@ -49,6 +52,11 @@ class Remember:
 
     def heard(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         """An accepted message, which presence hears next."""
+        self._note(author, payload, issued_ns)
+        if self._acquaintances.changes + self._addresses.changes >= CHANGES_MAX:
+            self.keep()
+
+    def _note(self, author: bytes, payload: PriceUpdate | PresenceUpdate, issued_ns: int) -> None:
         peer = peer_id(author)
         if peer == self._own_id:
             return
@@ -61,7 +69,7 @@ class Remember:
         self._acquaintances.heard(author, min(issued_ns, now_ns))
 
     def keep(self, *, everything: bool = False) -> None:
-        """Put what changed to the outbox, before each commit; `everything` when we leave."""
+        """Put what changed to the outbox, at each commit at least; `everything` when we leave."""
         if everything or self._store.generation != self._generation:
             self._generation = self._store.generation
             self._acquaintances.change_everything()

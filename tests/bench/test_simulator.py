@@ -46,7 +46,7 @@ def test_real_hosts_through_an_outage() -> None:
 
 
 def test_the_model_through_an_outage() -> None:
-    """For a thousand nodes three minutes are wanted: a fast core does it, a slow one does not."""
+    """For a thousand nodes three minutes are wanted; it takes longer still."""
     outcome = play("outage", nodes=MODELLED_NODES, minutes=15, stack="model")
     assert outcome.delivered == outcome.expected
 

@@ -33,7 +33,7 @@ def test_neighbours_met_together_are_asked_one_by_one(count: int) -> None:
     for at, number in asked[: 3 * count]:
         again = next(later for later, other in asked if other == number and later > at)
         assert again - at == pytest.approx(round_s(count))
-    assert times[0] - 1_000.0 <= ROUND_S if count <= ASKED_A_ROUND else round_s(count) / 2
+    assert times[0] - 1_000.0 <= (ROUND_S if count <= ASKED_A_ROUND else round_s(count) / 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.floats(0, 100)), min_size=1, max_size=200))

@@ -288,6 +288,13 @@ MEMORY = (
         (f"{_REMEMBER}::test_a_provider_that_presence_forgot_returns_and_is_no_discovery",),
     ),
     Mutation(
+        "many changes do not wait for the next commit",
+        REMEMBER,
+        "if self._acquaintances.changes + self._addresses.changes >= CHANGES_MAX:",
+        "if False:",
+        (f"{_REMEMBER}::test_no_flood_of_changes_waits_for_a_disk_that_hangs",),
+    ),
+    Mutation(
         "a store begun anew is told everything",
         REMEMBER,
         "if everything or self._store.generation != self._generation:",

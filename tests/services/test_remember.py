@@ -6,6 +6,7 @@ from trio.testing import MockClock
 from meshnode.core.acquaintances import NOTED_EVERY_NS
 from meshnode.core.facts import ProviderDiscovered, ProviderReturned
 from meshnode.core.records import KnownAddr, KnownNode
+from meshnode.services.remember import CHANGES_MAX
 from protocols.messages import Presence, PresenceUpdate, Role
 from simulations.clock import START_NS
 from tests.cast import ALICE, BOB, CAROL, NS_PER_S, id_of, key_of, presence, said
@@ -55,6 +56,15 @@ async def test_a_consumer_s_word_alone_is_written_with_others(autojump_clock: Mo
         bob.hears(said(seq=1))
         assert len(filled) == 1
         assert {mark.author for mark in bob.outbox.take().marks} == {key_of(ALICE), key_of(CAROL)}
+
+
+async def test_no_flood_of_changes_waits_for_a_disk_that_hangs(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        for number in range(1, 3 * CHANGES_MAX):
+            payload = at(Role.PROVIDER)
+            bob.remember.heard(number.to_bytes(32, "big"), payload, START_NS)
+            assert bob.acquaintances.changes + bob.addresses.changes < CHANGES_MAX
+        assert len(bob.outbox) >= 2 * CHANGES_MAX  # though nobody has taken any of it
 
 
 async def test_who_leaves_names_no_address_and_we_are_no_acquaintance_of_ours(
