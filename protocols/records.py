@@ -166,18 +166,6 @@ def record(kind: type[R]) -> Check[R]:
     return lambda value, what: value if isinstance(value, kind) else kind.from_map(value, what)
 
 
-def array_of_records(kind: type[R]) -> Check[tuple[R, ...]]:
-    """An array of records of this kind, or of their maps."""
-    kinds, check_array = {kind}, array_of(record(kind))
-
-    def check(value: object, what: str) -> tuple[R, ...]:
-        if type(value) is tuple and kinds.issuperset(map(type, value)):
-            return value  # records, which were checked when they were made
-        return check_array(value, what)
-
-    return check
-
-
 def boolean(value: object, what: str) -> bool:
     """True or false."""
     if type(value) is not bool:

@@ -26,7 +26,6 @@ from protocols.records import (
     addr,
     any_value,
     array_of,
-    array_of_records,
     boolean,
     free_text,
     one_of,
@@ -143,7 +142,7 @@ def _network(value: object, what: str) -> str:
     return value
 
 
-_providers = array_of_records(ProviderStatus)
+_providers = array_of(record(ProviderStatus))
 
 # Every key of a status, in the order in which they are told.
 STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
@@ -161,14 +160,14 @@ STATUS_CHECKS: Final[Mapping[str, Check[Any]]] = MappingProxyType(
         "providers_seen": any_value,
         "connected_peers": integer,
         "total_network_size": integer,
-        "peers": array_of_records(PeerStatus),
+        "peers": array_of(record(PeerStatus)),
         "last_update_time": time,
         "data_freshness": record(DataFreshness),
         "extended_offline": boolean,
         "offline_duration_minutes": integer,
         "outage": record(Outage),
-        "connections": array_of_records(ConnectionStatus),
-        "warnings": array_of_records(StatusWarning),
+        "connections": array_of(record(ConnectionStatus)),
+        "warnings": array_of(record(StatusWarning)),
         "refused": any_value,
         _TRUNCATED: array_of(text, _KEYS_MAX),
     }

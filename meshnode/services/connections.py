@@ -117,9 +117,7 @@ class Connections:
 
     def nodes(self) -> frozenset[str]:
         """The nodes connected now."""
-        neighbours = self._topology.neighbours()  # nearly always all of them
-        peers = self._mesh.peer_ids()
-        return frozenset([one for one in peers if one in neighbours or self.is_node(one)])
+        return frozenset(filter(self.is_node, self._mesh.peer_ids()))
 
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?

@@ -6,7 +6,6 @@ may be reached, and what time it is elsewhere.
 
 import math
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
 
 import trio
 
@@ -70,12 +69,8 @@ class Topology:
 
     # --- what is known ----------------------------------------------------------------------
 
-    def neighbours(self) -> AbstractSet[str]:
-        """The connected peers that answer like nodes of our network."""
-        return self._neighbours.keys()
-
     def answered(self, peer: str) -> bool:
-        """Whether a connected peer is one of these."""
+        """Whether a connected peer answers like a node of our network."""
         return peer in self._neighbours
 
     def hops(self, provider: str, *, asker: str | None = None) -> int | None:
