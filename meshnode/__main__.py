@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from meshnode.cli.app import answer
 from meshnode.cli.failures import report
@@ -16,19 +17,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = answer(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 -- the edge to the shell; bugs are raised again
         code = report(error, as_json="--json" in arguments)
-        _give_up_broken_stdout()
+    for stream in (sys.stdout, sys.stderr):
+        _give_up_if_broken(stream)
     return code
 
 
-def _give_up_broken_stdout() -> None:
-    """The interpreter flushes at its end, and would complain of a reader (`| head`) that left."""
+def _give_up_if_broken(stream: TextIO | None) -> None:
+    """The interpreter flushes at its end, and would fail for a reader (`| head`) that left."""
+    if stream is None:
+        return
     try:
-        sys.stdout.flush()
+        stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

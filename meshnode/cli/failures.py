@@ -7,6 +7,7 @@ answer or nothing.
 import json
 import re
 import sys
+from contextlib import suppress
 
 from cyclopts import CycloptsError
 
@@ -38,7 +39,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
     if len(told) < len(findings):
         raise error
     code, message, exit_code = told[0]
-    _print(code, message, as_json=as_json)
+    with suppress(BrokenPipeError):  # where nobody reads it the exit code tells all the same
+        _print(code, message, as_json=as_json)
     return exit_code
 
 

@@ -190,3 +190,29 @@ def test_a_reader_that_left_is_no_error() -> None:
     with process.stderr as errors:
         assert errors.read() == b""
     assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("redirection", "arguments", "code"),
+    [
+        ("2>&1 >/dev/null | true", "frobnicate", 2),
+        ("2>&-", "frobnicate", 2),
+        (">&-", "version", 0),
+        ("2>&-", "version", 0),
+    ],
+)
+def test_the_exit_code_is_the_same_where_nobody_reads(
+    redirection: str, arguments: str, code: int
+) -> None:
+    answer = subprocess.run(
+        [
+            *("bash", "-o", "pipefail", "-c"),
+            f'"$0" -m meshnode {arguments} {redirection}',
+            sys.executable,
+        ],
+        env={name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        timeout=30,
+        check=False,
+        capture_output=True,
+    )
+    assert answer.returncode == code

@@ -34,7 +34,8 @@ Record = Mapping[str, Any]
 
 def environment() -> dict[str, str]:
     """The environment of a shell in which nothing is set up."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("MESHNODE_")}
+    set_up = ("MESHNODE_", "PYTHON")  # PYTHONUNBUFFERED would hide what is left in a buffer
+    return {name: text for name, text in os.environ.items() if not name.startswith(set_up)}
 
 
 MESHNODE = ("meshnode",)  # a module that is the command, and arguments of its own before the rest
