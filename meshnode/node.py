@@ -293,7 +293,7 @@ class _Node:
         watch = Watch(self.feed, status, self.book, presence, limiter, observer, wall_clock)
         monitor = Monitor(presence, status, self.feed, self.admission.evidence, observer)
         beat = Beat(
-            (monitor.look, topology.look, clock_check.look, connections.look),
+            (monitor.look, topology.look, clock_check.look, connections.look, persist.look),
             presence.paused,
             rng,
         )

@@ -87,6 +87,8 @@ class AddressBook:
         self._unproven: dict[Address, _Entry] = {}
         self._proven: dict[Address, _Entry] = {}
         self._places: dict[str, tuple[str, ...]] = {}  # of each peer
+        # Of peers that say where they are, what they said last, if all of it stands here as theirs.
+        self._said: dict[str, tuple[str, ...]] = {}
         self._changed: dict[Address, None] = {}
         self.dropped = 0
         self.refused: Counter[str] = Counter()
@@ -105,9 +107,11 @@ class AddressBook:
 
     def told(self, peer: str, addrs: Sequence[str], origin: Origin) -> None:
         """Somebody says where a peer is reached; more than three addresses are not read."""
+        if origin is Origin.AUTHOR and self._said.get(peer) == addrs:
+            return  # nodes say the same for hours, …
         known = self._places.get(peer, ())
         if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
-            return  # neighbours say the same for hours
+            return  # … and so do neighbours
         peer = intern(peer)  # each came in a message of its own, and is held once
         places = []
         for addr in addrs[:PEER_ADDRS_MAX]:
@@ -128,6 +132,8 @@ class AddressBook:
                     self._note(address, entry)
             elif self._make_room_of(peer, origin, keep=places):
                 self._put(address, _Entry(origin))
+        if origin is Origin.AUTHOR and 0 < len(places) == len(addrs):
+            self._keep_said(peer, tuple(addrs), places)
 
     def restore(self, known: Iterable[KnownAddr]) -> None:
         """Take up what an earlier run kept; it is judged anew, for we may listen elsewhere."""
@@ -262,6 +268,11 @@ class AddressBook:
 
     # --- inside -----------------------------------------------------------------------------
 
+    def _keep_said(self, peer: str, addrs: tuple[str, ...], places: Sequence[str]) -> None:
+        held = self._places.get(peer, ())
+        if all(place in held for place in places):  # none made room for the next
+            self._said[peer] = addrs
+
     def _note(self, address: Address, entry: _Entry) -> None:
         if entry.is_vouched:
             self._change(address)
@@ -289,6 +300,7 @@ class AddressBook:
     def _take_out(self, address: Address) -> _Entry | None:
         entry = self._unproven.pop(address, None) or self._proven.pop(address, None)
         if entry is not None:
+            self._said.pop(address.peer_id, None)
             places = self._places.pop(address.peer_id)
             if len(places) > 1:
                 self._places[address.peer_id] = tuple(p for p in places if p != address.place)

@@ -43,6 +43,11 @@ class Doubts:
         self._spared_until = -math.inf  # nor are connections that broke meanwhile
         self._look_at = -math.inf  # until then, time alone changes nothing
 
+    @property
+    def look_at(self) -> float:
+        """From when on a `sweep` may change something; infinite while nobody is to be judged."""
+        return self._look_at
+
     # --- what connections and peers tell ----------------------------------------------------
 
     def connection_lost(self, peer: str, now: float) -> list[Fact]:

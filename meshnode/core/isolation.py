@@ -1,5 +1,7 @@
 """Are we cut off ourselves? Told by who answers our pings."""
 
+import math
+
 ISOLATED_AFTER_S = 15.0
 
 
@@ -17,6 +19,11 @@ class Isolation:
     def is_isolated(self) -> bool:
         """As of the last `check`."""
         return self._since is not None
+
+    @property
+    def begins_at(self) -> float:
+        """When it begins if nobody answers; infinite while it lasts."""
+        return math.inf if self.is_isolated else self._answered_at + ISOLATED_AFTER_S
 
     def silent_s(self, now: float) -> float:
         """How long nobody has answered."""

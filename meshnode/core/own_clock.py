@@ -6,7 +6,7 @@ from statistics import median
 PEERS_MIN = 3  # of fewer, one wrong clock would be half of the truth
 DIFFERS_MAX_NS = 2 * 10**9
 STEP_MIN_S = 1.0
-TOLD_MAX_AGE_S = 90.0  # a round and a half of few neighbours; of more six have told by then
+TOLD_MAX_AGE_S = 90.0  # a round and a half of few neighbours; of more, four have told by then
 TOLD_MAX = 64  # peers, and authors; the one that told first makes room
 # After our clock was set: where a machine slept, what was heard before says nothing.
 KEPT_OVER_A_STEP = 2

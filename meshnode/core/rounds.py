@@ -5,7 +5,7 @@ neighbours asks hardly more often than others do. Times are seconds of the node'
 """
 
 ROUND_S, ROUND_MAX_S = 60.0, 300.0
-ASKED_A_ROUND = 4
+ASKED_A_ROUND = 3
 EXPIRY_ROUNDS = 2.5  # what was not said again by then is no longer so
 # Whom we met together we ask again one by one, the first after this part of a round.
 _FIRST_PART = 0.25

@@ -16,7 +16,7 @@ from protocols.timestamps import ns_from_rfc3339
 
 PEERS_ASKED = 5  # so that one or two wrong ones change nothing
 CHECK_EVERY_S = 20.0
-RETRY_S = 5.0  # while too few have answered
+RETRY_S = 4.0  # while too few have answered
 
 
 class JudgingClock:
@@ -81,15 +81,18 @@ class ClockCheck:
                 self._tell()
             self._check_again(aheads, now)
 
-    def look(self) -> None:
-        """To be called once a second: check every CHECK_EVERY_S, and at once if our clock was set.
+    def look(self) -> float:
+        """To be called at every beat: check every CHECK_EVERY_S, and at once if our clock was set.
 
         Then all that we hear may be refused.
         """
         now = trio.current_time()
         self._own_clock.read(now, self._wall_clock.now_ns())
-        if not (self._own_clock.was_set() or now >= self._due_at):
-            return
+        if self._own_clock.was_set() or now >= self._due_at:
+            self._check(now)
+        return self._due_at
+
+    def _check(self, now: float) -> None:
         peers = self._nodes()
         recent = self._own_clock.recent(peers, now)
         self._check_again(recent, now)

@@ -165,10 +165,10 @@ class Connections:
                 self._work = None
                 self._pings.end_all()
 
-    def look(self) -> None:
+    def look(self) -> float:
         """To be called at every beat: ping, and dial one node more if there are too few."""
         self._pings.look()
-        self._discovery.look()
+        return self._discovery.look()
 
     # --- who comes and goes -----------------------------------------------------------------
 

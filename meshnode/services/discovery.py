@@ -67,16 +67,24 @@ class Discovery:
             finally:
                 self._dialling = None  # whoever looks now dials nobody any more
 
-    def look(self) -> None:
-        """To be called every DIAL_EVERY_S: dial one node, if there is need and one is due."""
-        if self._dialling is not None and (address := self._next()) is not None:
+    def look(self) -> float:
+        """To be called at most every DIAL_EVERY_S: dial one node, if there is need and one is due.
+
+        Returns now while there is need: who is to be dialled may be heard of at any moment.
+        """
+        if self._dialling is None:
+            return math.inf
+        company = len(self._nodes())
+        address = self._next(company)
+        if address is not None:
             self._under_way.add(address.peer_id)
             self._dialling.start_soon(self._dial, address)
+        in_need = address is not None or company < self._peers_aim
+        return trio.current_time() if in_need else math.inf
 
-    def _next(self) -> Address | None:
+    def _next(self, company: int) -> Address | None:
         if len(self._under_way) >= DIALS_MAX:
             return None
-        company = len(self._nodes())
         open_places = self._peers_aim - company - len(self._under_way)
         if open_places > -SEARCH_PLACES and (heard := self._heard()) is not None:
             # Both sides of a split may have all the company that they want: somebody has to look

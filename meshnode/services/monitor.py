@@ -1,6 +1,8 @@
-"""The monitor: once a second it lets time count, and tells watchers what that changed."""
+"""The monitor: at every beat it lets time count, and tells watchers what that changed."""
 
 from collections.abc import Callable, Sequence
+
+import trio
 
 from meshnode.core.evidence import Evidence
 from meshnode.core.facts import Equivocation
@@ -35,12 +37,14 @@ class Monitor:
         self._begin_to_compare()
         feed.on_watched = self._begin_to_compare
 
-    def look(self) -> None:
-        """To be called once a second."""
-        self._presence.sweep()
+    def look(self) -> float:
+        """To be called at every beat; while somebody watches, once a second."""
+        until = self._presence.sweep()
         self._tell_equivocations()
         if self._feed.watchers:
             self._compare()
+            return trio.current_time()
+        return until
 
     def _begin_to_compare(self) -> None:
         self._mode = self._status.mode()

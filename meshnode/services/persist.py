@@ -1,5 +1,7 @@
 """Persist: the outbox to the store, by group commit; what fails waits and is tried again."""
 
+import math
+
 import trio
 
 from meshnode.core.backoff import Backoff, Rng
@@ -49,6 +51,7 @@ class Persist:
         self._flush_interval_s = flush_interval_s
         self._failed_at: float | None = None
         self._attempt = 0
+        self._look_at = trio.current_time() + PUT_ASIDE_S  # what is put aside waits till then
         self.link = LinkRecord("store", "sqlite")
         self.commits = 0
 
@@ -64,14 +67,20 @@ class Persist:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._prune)
             while True:
-                with trio.move_on_after(PUT_ASIDE_S):
-                    await self._filled.wait()
-                if self._filled.is_set():
-                    self._filled = trio.Event()
-                    # What a commit takes is not added to the interval of what came meanwhile.
-                    await trio.sleep_until(self._filled_at + self._flush_interval_s)
+                await self._filled.wait()
+                self._filled = trio.Event()
+                # What a commit takes is not added to the interval of what came meanwhile.
+                await trio.sleep_until(self._filled_at + self._flush_interval_s)
                 if not await self._flush():
                     await trio.sleep(RETRY.delay_s(self._attempt, self._rng))
+
+    def look(self) -> float:
+        """To be called at every beat: what was put aside does not wait for ever."""
+        now = trio.current_time()
+        if now >= self._look_at:
+            self._look_at = now + PUT_ASIDE_S
+            self._note_filled()
+        return math.inf
 
     async def drain(self) -> bool:
         """Commit what waits, once; returns whether nothing is left."""
@@ -82,6 +91,7 @@ class Persist:
         self._filled.set()
 
     async def _flush(self) -> bool:
+        self._look_at = trio.current_time() + PUT_ASIDE_S
         batch = self._outbox.take()
         if not batch:
             return True

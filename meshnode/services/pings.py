@@ -58,7 +58,10 @@ class Pings:
         self._due.clear()
 
     def look(self) -> None:
-        """To be called at every beat: ping whose ping is due before the next."""
+        """To be called at every beat: ping whose ping is due within BEAT_S.
+
+        Between two quiet beats some come a second late, and others a second early.
+        """
         until = trio.current_time() + BEAT_S
         while self._due and self._due[peer := next(iter(self._due))] < until:
             del self._due[peer]

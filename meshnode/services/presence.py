@@ -123,17 +123,22 @@ class Presence:
         self._back_in_touch.set()
         self._tell_now([ProcessPaused(late_s)])
 
-    def sweep(self) -> None:
-        """Let time count: silence, and the length of an outage."""
+    def sweep(self) -> float:
+        """Let time count: silence, and the length of an outage; when it may count next."""
         now, now_ns = trio.current_time(), self._wall_clock.now_ns()
         facts: list[Fact] = []
         if self.isolation.check(now):
             facts.append(IsolationStarted(self.isolation.silent_s(now)))
+        refused = self._skewed(now_ns)
         facts += self.providers.doubts.sweep(
-            now, now_ns, isolated=self.isolation.is_isolated, refused=self._skewed(now_ns)
+            now, now_ns, isolated=self.isolation.is_isolated, refused=refused
         )
         self.providers.expire(now)
         self._tell(facts, now, now_ns)
+        if refused:
+            return now
+        explain_at = math.inf if self.outage.since is None else self._explain_at
+        return min(self.isolation.begins_at, self.providers.doubts.look_at, explain_at)
 
     # --- suspects ---------------------------------------------------------------------------
 

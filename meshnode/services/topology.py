@@ -5,7 +5,8 @@ may be reached, and what time it is elsewhere.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -22,16 +23,29 @@ from protocols.ids import key_from_peer_id
 from protocols.status import StatusReply
 from protocols.timestamps import ns_from_rfc3339
 
-KEYS = ("node_id", "network", "time", "active_providers", "peers")
+KEYS = ("node_id", "network", "time", "active_providers")
+# A list of peers is most of an answer, and they change less than distances do: every second time.
+KEYS_AND_PEERS = (*KEYS, "peers")
+PEERS_EXPIRY_ROUNDS = EXPIRY_ROUNDS + 1
 # Who is new here has to know at once whether the network is large.
-FIRST_KEYS = (*KEYS, "total_network_size")
+FIRST_KEYS = (*KEYS_AND_PEERS, "total_network_size")
 ASKED_MAX = 8  # at a time; the others wait their turn
 # Of one neighbour's: a node has no more than fifty, and a liar counts for no more either.
 PEERS_READ_MAX = 50
 # A peer that never answers is somebody who only asks; after so long it may have become a node.
 SILENT_AGAIN_S = 240.0
 
-_NOTHING_SAID = (0.0, frozenset[str]())
+
+@dataclass(frozen=True, slots=True)
+class _Neighbour:
+    """Who its peers are, and until when that is so; `asked`: it said so when it was asked last."""
+
+    peers: frozenset[str] = frozenset()
+    until: float = 0.0
+    asked: bool = False
+
+
+_NOTHING_SAID = _Neighbour()
 
 
 class Topology:
@@ -62,8 +76,7 @@ class Topology:
         # Of whom we looked at last, the first whose turn it is.
         self._next_at = 0.0
         self._looked_at: tuple[str, ...] = ()
-        # Of each: until when it is so, and who its peers are.
-        self._neighbours: dict[str, tuple[float, frozenset[str]]] = {}
+        self._neighbours: dict[str, _Neighbour] = {}
         self._size_told = 0
         self._asking: trio.Nursery | None = None
 
@@ -81,8 +94,7 @@ class Topology:
 
     def peers_of(self, peer: str) -> frozenset[str]:
         """Whom a neighbour said it is connected to; nobody where it did not say."""
-        _, listed = self._neighbours.get(peer, _NOTHING_SAID)
-        return listed
+        return self._neighbours.get(peer, _NOTHING_SAID).peers
 
     def degree(self, peer: str) -> int:
         """How many peers a neighbour said it has, 0 where it did not say."""
@@ -98,9 +110,9 @@ class Topology:
         own_id = self._mesh.peer_id
         now = trio.current_time()
         told = set(self._neighbours)
-        for until, listed in self._neighbours.values():
-            if now < until:
-                told |= listed
+        for neighbour in self._neighbours.values():
+            if now < neighbour.until:
+                told |= neighbour.peers
         # Of those whom we hear ourselves, our own judgement counts.
         unheard = sum(peer != own_id and not providers.knows(peer) for peer in told)
         return providers.present_count + (not providers.is_present(own_id)) + unheard
@@ -128,11 +140,11 @@ class Topology:
             finally:
                 self._asking = None  # whoever looks now asks nobody any more
 
-    def look(self) -> None:
-        """To be called once a second: ask whose turn it is."""
+    def look(self) -> float:
+        """To be called at every beat: ask whose turn it is."""
         now, peers = trio.current_time(), self._mesh.peer_ids()
         if now < self._next_at and peers == self._looked_at:
-            return
+            return math.inf  # a turn is no appointment
         ask_at, asked = self._ask_at, self._asked
         for peer in peers:
             if len(asked) >= ASKED_MAX or self._asking is None:
@@ -143,18 +155,19 @@ class Topology:
         waiting = (ask_at.get(peer, 0.0) for peer in peers if peer not in asked)
         self._next_at = min(waiting, default=math.inf)
         self._looked_at = peers
+        return self._next_at  # now, where some have to wait for those who are asked
 
     # --- inside -----------------------------------------------------------------------------
 
     async def _ask(self, name: str) -> None:
         sent_ns = self._wall_clock.now_ns()
         try:
-            keys = KEYS if self.answered(name) else FIRST_KEYS
+            keys = self._keys(name)
             reply = await ask.status(self._mesh, name, keys)
         except (PeerUnreachable, StreamBroken, QueryRefused, ProtocolError):
             pass  # what it said before expires by itself
         else:
-            await self._learn(name, reply, sent_ns)
+            await self._learn(name, keys, reply, sent_ns)
         finally:
             self._asked.discard(name)
         if name in self._mesh.peer_ids():
@@ -166,7 +179,15 @@ class Topology:
             self._ask_at[name] = again_at
             self._next_at = min(self._next_at, again_at)
 
-    async def _learn(self, peer: str, reply: StatusReply, sent_ns: int) -> None:
+    def _keys(self, name: str) -> tuple[str, ...]:
+        known = self._neighbours.get(name)
+        if known is None:
+            return FIRST_KEYS
+        return KEYS if known.asked else KEYS_AND_PEERS
+
+    async def _learn(
+        self, peer: str, keys: Sequence[str], reply: StatusReply, sent_ns: int
+    ) -> None:
         if reply["node_id"] != peer:
             return
         if reply["network"] != self._network:
@@ -179,13 +200,18 @@ class Topology:
         if (said := reply["time"]) is not None:
             ahead = ahead_ns(sent_ns, self._wall_clock.now_ns(), ns_from_rfc3339(said))
             self._own_clock.told(peer, ahead, now)
-        told = (reply["active_providers"] or ()), (reply["peers"] or ())[:PEERS_READ_MAX]
         self._size_told = reply["total_network_size"] or self._size_told
-        nodes = [one for one in told[1] if _is_node_id(one.node_id)]
         count = len(self._neighbours) + (peer not in self._neighbours)
-        until = now + EXPIRY_ROUNDS * round_s(count)
-        self._neighbours[peer] = until, frozenset([one.node_id for one in nodes])
-        self._hops.learn(peer, {one.provider_id: one.hop_count for one in told[0]}, until)
+        hops = {one.provider_id: one.hop_count for one in reply["active_providers"] or ()}
+        self._hops.learn(peer, hops, now + EXPIRY_ROUNDS * round_s(count))
+        if "peers" not in keys:
+            known = self._neighbours.get(peer, _NOTHING_SAID)
+            self._neighbours[peer] = replace(known, asked=False)
+            return
+        nodes = [one for one in (reply["peers"] or ())[:PEERS_READ_MAX] if _is_node_id(one.node_id)]
+        names = frozenset([one.node_id for one in nodes])
+        until = now + PEERS_EXPIRY_ROUNDS * round_s(count)
+        self._neighbours[peer] = _Neighbour(names, until, asked=True)
         for one in nodes:
             self._addresses.told(one.node_id, one.addrs, Origin.HEARSAY)
 

@@ -6,6 +6,7 @@ import random
 import pytest
 from nacl.signing import SigningKey
 
+from meshnode.core import address_book
 from meshnode.core.address_book import (
     CHANGES_MAX,
     PEER_ADDRS_MAX,
@@ -75,6 +76,31 @@ def test_addresses_against_the_rules_are_not_taken_and_counted(book: AddressBook
         "addr_own": 1,
         "addr_dropped": 0,
     }
+
+
+def test_who_says_the_same_again_is_taken_again_where_it_was_given_up(
+    book: AddressBook, rng: random.Random
+) -> None:
+    said = (at(1).place, at(2).place)
+    for _ in range(2):
+        book.told(id_of(ALICE), said, Origin.AUTHOR)
+        assert book.of(id_of(ALICE)) == (at(1), at(2))
+    for _ in range(UNPROVEN_FAILURES_MAX):
+        book.failed(at(1), 0.0, rng, alone=False)
+    assert book.of(id_of(ALICE)) == (at(2),)
+    book.told(id_of(ALICE), said, Origin.AUTHOR)
+    assert book.of(id_of(ALICE)) == (at(2), at(1))
+    assert book.is_vouched(at(1))
+
+
+def test_of_what_made_room_at_once_the_same_word_brings_it_again(
+    monkeypatch: pytest.MonkeyPatch, book: AddressBook
+) -> None:
+    monkeypatch.setattr(address_book, "UNPROVEN_MAX", 1)
+    for dropped in (1, 3):
+        book.told(id_of(ALICE), (at(1).place, at(2).place), Origin.AUTHOR)
+        assert book.of(id_of(ALICE)) == (at(2),)
+        assert book.dropped == dropped
 
 
 def test_hearsay_fills_places_and_displaces_nothing(book: AddressBook) -> None:

@@ -56,8 +56,8 @@ MUTATIONS = (
     Mutation(
         "a clock that was set is checked at once",
         CLOCK_CHECK,
-        "if not (self._own_clock.was_set() or now >= self._due_at):",
-        "if now < self._due_at:",
+        "if self._own_clock.was_set() or now >= self._due_at:",
+        "if now >= self._due_at:",
         (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
     Mutation(

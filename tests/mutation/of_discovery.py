@@ -28,6 +28,34 @@ _REFUSES = f"{_RULES}::test_a_node_on_the_internet_refuses"
 
 RULES = (
     Mutation(
+        "an address that was given up is taken again on the same word",
+        ADDRESS_BOOK,
+        "            self._said.pop(address.peer_id, None)\n",
+        "",
+        (f"{_BOOK}::test_who_says_the_same_again_is_taken_again_where_it_was_given_up",),
+    ),
+    Mutation(
+        "an address that made room at once is taken again on the same word",
+        ADDRESS_BOOK,
+        "        if all(place in held for place in places):",
+        "        if True:",
+        (f"{_BOOK}::test_of_what_made_room_at_once_the_same_word_brings_it_again",),
+    ),
+    Mutation(
+        "a list of peers is believed for longer than distances are",
+        TOPOLOGY,
+        "PEERS_EXPIRY_ROUNDS = EXPIRY_ROUNDS + 1\n",
+        "PEERS_EXPIRY_ROUNDS = EXPIRY_ROUNDS\n",
+        (f"{_TOPOLOGY}::test_a_neighbour_that_answers_no_more_is_not_believed_for_long",),
+    ),
+    Mutation(
+        "what was not asked about is not nothing",
+        TOPOLOGY,
+        '        if "peers" not in keys:\n',
+        "        if False:\n",
+        (f"{_TOPOLOGY}::test_who_its_peers_are_a_neighbour_is_asked_every_second_time",),
+    ),
+    Mutation(
         "loopback is not dialled on a stranger's word",
         DIAL_RULES,
         "case Refusal.LOOPBACK if self._loopback:",
@@ -183,8 +211,8 @@ DIALS = (
     Mutation(
         "one dial a second in all",
         "meshnode/services/beat.py",
-        "due_at = trio.current_time() + BEAT_S",
-        "due_at = trio.current_time() + 0.3 * BEAT_S",
+        "due_at = trio.current_time() + pause_s",
+        "due_at = trio.current_time() + 0.3 * pause_s",
         (f"{_DISCOVERY}::test_a_seed_s_place_under_other_names_is_not_dialled_more_often", _POISON),
     ),
     Mutation(

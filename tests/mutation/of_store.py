@@ -232,8 +232,8 @@ FILES = (
     Mutation(
         "a mark put aside does not wait for ever",
         "meshnode/services/persist.py",
-        "                with trio.move_on_after(PUT_ASIDE_S):\n",
-        "                with trio.move_on_after(1e9):\n",
+        "        if now >= self._look_at:\n",
+        "        if False:\n",
         ("tests/services/test_persist.py::test_marks_put_aside_do_not_wait_for_ever",),
     ),
     Mutation(

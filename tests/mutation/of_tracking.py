@@ -366,6 +366,13 @@ NODE = (
         (f"{_PRESENCE}::test_our_own_words_do_not_end_isolation",),
     ),
     Mutation(
+        "while something presses the beat is quick",
+        "meshnode/services/beat.py",
+        "pause_s = QUIET_BEAT_S if is_quiet else BEAT_S",
+        "pause_s = QUIET_BEAT_S",
+        ("tests/services/test_beat.py::test_one_of_whom_something_presses_has_all_look_sooner",),
+    ),
+    Mutation(
         "a late timer is a pause of our own",
         "meshnode/services/beat.py",
         "if (late_s := trio.current_time() - due_at) > PAUSED_AFTER_S:",

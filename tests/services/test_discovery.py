@@ -20,6 +20,7 @@ from meshnode.core.address_book import (
 )
 from meshnode.core.facts import PeerLost, ProviderSuspected
 from meshnode.errors import DialRefused, PeerUnreachable
+from meshnode.services.beat import QUIET_BEAT_S
 from meshnode.services.connections import (
     GLANCE_S,
     LOOK_BACK_S,
@@ -145,7 +146,7 @@ async def test_who_misses_a_provider_soon_tries_again_whom_it_knew_and_many_take
             await trio.sleep(300)
             of_carol = [at for at, addr in dials if addr.endswith(carol.peer_id)][-3:]
             assert [later - earlier for earlier, later in pairwise(of_carol)] == pytest.approx(
-                [wait_s] * 2, abs=1.5 * DIAL_EVERY_S
+                [wait_s] * 2, abs=QUIET_BEAT_S
             )
         nursery.cancel_scope.cancel()
 

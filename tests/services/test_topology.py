@@ -1,7 +1,7 @@
 """Bob asks his neighbours what they know of the network."""
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,10 +13,11 @@ from meshnode.core.rounds import EXPIRY_ROUNDS, ROUND_S
 from meshnode.ports import Stream
 from meshnode.services.beat import Beat
 from meshnode.services.frames import Frames
-from meshnode.services.topology import PEERS_READ_MAX
+from meshnode.services.topology import PEERS_EXPIRY_ROUNDS, PEERS_READ_MAX
 from protocols.ids import STATUS_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX
 from protocols.packing import pack
+from protocols.status import status_request
 from simulations.model_mesh import ModelMesh
 from tests.cast import ALICE, BOB, CAROL, MALLORY, id_of
 from tests.services.bench import Bench, asking, client, map_in, open_bench
@@ -113,10 +114,10 @@ async def test_each_neighbour_is_asked_about_once_a_minute_not_in_step(
     assert not set(alice[1:]) & set(carol[1:])
 
 
-async def test_of_many_neighbours_four_a_minute_are_asked_and_believed_until_then(
+async def test_of_many_neighbours_three_a_minute_are_asked_and_believed_until_then(
     autojump_clock: MockClock,
 ) -> None:
-    signing_keys = [SigningKey(bytes([100 + number]) * 32) for number in range(18)]
+    signing_keys = [SigningKey(bytes([100 + number]) * 32) for number in range(15)]
     async with AsyncExitStack() as stack:
         bob = await stack.enter_async_context(open_bench())
         neighbours = [
@@ -127,16 +128,16 @@ async def test_of_many_neighbours_four_a_minute_are_asked_and_believed_until_the
         ]
         await stack.enter_async_context(looking(bob))
         await trio.sleep(5)
-        assert [len(asked) for _, asked in neighbours] == [1] * 18
+        assert [len(asked) for _, asked in neighbours] == [1] * 15
         for _ in range(10):
             await trio.sleep(ROUND_S)
-            assert (bob.topology.hops(FAR), bob.topology.size()) == (2, 20)
+            assert (bob.topology.hops(FAR), bob.topology.size()) == (2, 17)
         for _, asked in neighbours:
-            assert 2 <= len(asked) - 1 <= 3
+            assert 1 <= len(asked) - 1 <= 2
         for first in range(2, 10):
             at = [at for _, asked in neighbours for at in asked[1:]]
             within = [one for one in at if first * ROUND_S <= one < (first + 1) * ROUND_S]
-            assert 3 <= len(within) <= 5
+            assert 2 <= len(within) <= 4
 
 
 async def test_what_a_neighbour_said_ends_with_its_connection(autojump_clock: MockClock) -> None:
@@ -180,7 +181,37 @@ async def test_a_neighbour_that_answers_no_more_is_not_believed_for_long(
         assert (bob.topology.hops(FAR), bob.topology.size()) == (2, 3)
         alice._handlers.clear()
         await trio.sleep(EXPIRY_ROUNDS * ROUND_S)
+        assert (bob.topology.hops(FAR), bob.topology.size()) == (None, 3)
+        await trio.sleep((PEERS_EXPIRY_ROUNDS - EXPIRY_ROUNDS) * ROUND_S)
         assert (bob.topology.hops(FAR), bob.topology.size()) == (None, 2)
+
+
+async def test_who_its_peers_are_a_neighbour_is_asked_every_second_time(
+    autojump_clock: MockClock,
+) -> None:
+    requests: list[Sequence[str]] = []
+
+    async def reply(stream: Stream) -> None:
+        frames = Frames(stream, REQUEST_BYTES_MAX)
+        request = await frames.receive()
+        assert request is not None
+        keys = status_request(request).keys
+        assert keys is not None
+        requests.append(keys)
+        # Nobody any more from the third time on; the second, it is not asked.
+        listed = [peer(FAR)] if len(requests) == 1 else []
+        said: dict[str, Any] = {"node_id": id_of(ALICE), "network": "main", "peers": listed}
+        await frames.send(pack({key: said[key] for key in keys if key in said}))
+
+    sizes: list[int] = []
+    async with open_bench() as bob, node(bob, ALICE) as alice, looking(bob):
+        alice.serve(STATUS_PROTOCOL, reply)
+        await alice.connect(bob.mesh.addrs()[0])
+        for _ in range(5):
+            await trio.sleep(ROUND_S)
+            sizes.append(bob.topology.size())
+    assert ["peers" in keys for keys in requests] == [True, False, True, False, True]
+    assert sizes == [3, 3, 2, 2, 2]
 
 
 async def test_who_is_of_another_network_is_sent_away_and_forgotten(
