@@ -25,6 +25,19 @@ def _nothing() -> None:
 class _Pipe:
     """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse."""
 
+    __slots__ = (
+        "_back",
+        "_buffer",
+        "_changed",
+        "_ended",
+        "_on_over",
+        "_refused",
+        "_there",
+        "_under_way_bytes",
+        "is_broken",
+        "is_closed",
+    )
+
     def __init__(self, there: Carry, back: Carry) -> None:
         self._there = there
         self._back = back
@@ -123,6 +136,8 @@ class _Pipe:
 
 class ModelStream:
     """One end of a stream in memory."""
+
+    __slots__ = ("_inbound", "_outbound", "_peer", "_was_reset")
 
     def __init__(self, peer: str, inbound: _Pipe, outbound: _Pipe) -> None:
         self._peer = peer

@@ -22,6 +22,18 @@ HELD_MAX = 4_096  # what waits for a link to open, a direction; the newest is dr
 class Wire:
     """One direction of one connection."""
 
+    __slots__ = (
+        "_free_at",
+        "_held",
+        "_links",
+        "_nursery",
+        "_receiver",
+        "_sender",
+        "_sent_at",
+        "_timeline",
+        "dropped",
+    )
+
     def __init__(
         self, links: Links, timeline: Timeline, nursery: trio.Nursery, sender: str, receiver: str
     ) -> None:
@@ -77,6 +89,8 @@ class Connection:
 
     `gossip` is the peer's.
     """
+
+    __slots__ = ("_seen", "gossip", "is_open", "partner", "peer", "rtt_ms", "streams", "wire")
 
     def __init__(self, wire: Wire, peer: "ModelMesh") -> None:
         self.wire = wire

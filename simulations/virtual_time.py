@@ -25,9 +25,9 @@ from simulations.patching import replace
 # What is due, and who sleeps, is at the end of a slot, at most so late: two milliseconds, which is
 # little against what lies between two regions. A power of two: sums of them are exact.
 SLOT_S = 2.0**-9
-# Who sleeps for long does not know to the millisecond for how long: with slots as wide as at most
+# Who sleeps for long does not know for how long to some hundredths: with slots as wide as at most
 # this part of it, many wake at once, and the scheduler runs once for all of them.
-SLOT_PART, SLOT_MAX_S = 0.01, 2.0**-7
+SLOT_PART, SLOT_MAX_S = 0.032, 2.0**-5
 # Jumps between two looks at the system: at what it has to tell, which is Ctrl-C at most, and at the
 # memory that we have of it.
 LOOK_EVERY_JUMPS = 1_000

@@ -83,7 +83,7 @@ def test_who_sleeps_for_long_wakes_with_others() -> None:
 @given(st.floats(0, 10_000), st.floats(2**-20, 10_000))
 def test_a_slot_is_the_widest_that_a_sleep_allows(now: float, slept_s: float) -> None:
     until = now + slept_s
-    widths = [SLOT_S * 2**power for power in range(3)]
+    widths = [SLOT_S * 2**power for power in range(5)]
     assert widths[-1] == SLOT_MAX_S
     allowed = [width for width in widths if width <= (until - now) * SLOT_PART]
     width = max(allowed, default=SLOT_S)
