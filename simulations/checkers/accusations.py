@@ -8,7 +8,7 @@ from protocols.messages import Presence, PresenceUpdate, PriceUpdate, Role
 from simulations.checkers.beliefs import Belief
 from simulations.checkers.clocks import can_tell
 from simulations.checkers.informed import Informed
-from simulations.faults import Kind
+from simulations.faults import Episode, Kind
 from simulations.world_node import WorldNode
 
 # A provider that has been there for so long, heard by all it can reach, is lost to nobody.
@@ -72,7 +72,8 @@ class Accusations(Informed):
         pause = self.faults.last_episode(Kind.FROZEN, node)
         if pause is not None and pause.ended_at_s is not None:
             awake_s = trio.current_time() - pause.ended_at_s
-            if pause.lasted_s() >= PAUSE_NOTICED_S and awake_s < FRESH_S:
+            sure = deed != "suspected" and self._saw_it_die(node, accused, pause)
+            if pause.lasted_s() >= PAUSE_NOTICED_S and awake_s < FRESH_S and not sure:
                 self.violated(
                     node.name,
                     f"{what} {awake_s:.1f} s after it was frozen for {pause.lasted_s():.1f} s",
@@ -84,6 +85,19 @@ class Accusations(Informed):
             self.violated(node.name, f"{what}, which was there")
         self._judge_of_frozen(
             node, accused, what, LOST_FROM_S if deed != "suspected" else SUSPECT_FROM_S
+        )
+
+    def _saw_it_die(self, node: WorldNode, accused: WorldNode, pause: Episode) -> bool:
+        """Whether its own connection to a node that was killed broke before its pause.
+
+        A dial refused after the pause, and what peers say then, prove what no silence can.
+        """
+        death = self.faults.deaths.get(accused)
+        return (
+            death is not None
+            and death.life == accused.starts
+            and death.at_s <= pause.began_at_s
+            and node in death.neighbours
         )
 
     def _judge_of_frozen(

@@ -105,6 +105,26 @@ async def test_who_was_frozen_accuses_nobody_at_once(autojump_clock: MockClock) 
         assert len(trial.saw) == 1
 
 
+@pytest.mark.parametrize(("died_first", "seen"), [(True, 0), (False, 1)])
+async def test_who_saw_it_die_before_a_pause_may_give_it_up_at_once(
+    autojump_clock: MockClock, *, died_first: bool, seen: int
+) -> None:
+    async with open_trial(Accusations, "alice", "bob", "carol") as (trial, (alice, bob, _)):
+        await trial.wait(LONG_S)
+        if died_first:
+            await trial.stage.kill([alice])
+        trial.stage.freeze([bob])
+        await trial.wait(12)
+        trial.stage.thaw([bob])
+        if not died_first:
+            await trial.stage.kill([alice])
+        await trial.wait(2)
+        trial.tell(bob, lost(alice))
+        assert len(trial.saw) == seen
+        trial.tell(bob, suspected(alice))  # for that, silence would have to count
+        assert len(trial.saw) == seen + 1
+
+
 @pytest.mark.parametrize(
     ("frozen_s", "seen"),
     [
