@@ -39,7 +39,8 @@ PEERS_MAX = 50
 # The rest of the places is for newcomers: they learn here where others are, and move on.
 PLACES_FOR_FRIENDS = 0.6
 # Who doubts that we are there dials us, and goes if it has enough others. We may doubt it for that
-# and look, too; if it did the same for our look, we would dial each other for ever.
+# and look, too; if it did the same for our look, we would dial each other for ever. Who only looks
+# is gone before our first ping gets there: one that answered it did not go of its own accord.
 GLANCE_S = 1.0
 LOOK_BACK_S = 10.0  # suspects are dialled one a second: it may not be the first
 VISIT_S = 3.0  # long enough to ask us for prices and peers
@@ -196,7 +197,8 @@ class Connections:
         now = trio.current_time()
         lasted_s = now - self._since.pop(peer, now)
         looked_at = self._looked_at.get(peer, -math.inf)
-        looked_back = lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S
+        glanced = lasted_s < GLANCE_S and not self._pings.has_answered(peer)
+        looked_back = glanced and now - looked_at < LOOK_BACK_S
         self._trimmed.discard(peer)
         self._pings.end(peer)
         if (went := self._went.pop(peer, None)) is not None:

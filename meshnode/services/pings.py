@@ -22,6 +22,7 @@ class _Pinged:
 
     peer: str
     missed: int = 0
+    has_answered: bool = False
 
 
 class Pings:
@@ -52,6 +53,11 @@ class Pings:
         self._peers.pop(peer, None)
         self._due.pop(peer, None)
 
+    def has_answered(self, peer: str) -> bool:
+        """Whether a connected peer ever answered one over this connection."""
+        pinged = self._peers.get(peer)
+        return pinged is not None and pinged.has_answered
+
     def end_all(self) -> None:
         """We leave."""
         self._peers.clear()
@@ -74,7 +80,7 @@ class Pings:
         if self._peers.get(pinged.peer) is not pinged:
             return  # its connection has ended, and there may be another
         if rtt_s is not None:
-            pinged.missed = 0
+            pinged.missed, pinged.has_answered = 0, True
             self._due[pinged.peer] = trio.current_time() + PING_EVERY_S
             self._answered(pinged.peer)
             return

@@ -98,8 +98,8 @@ SUSPECTS = (
     Mutation(
         "only who was looked at looks back",
         "meshnode/services/connections.py",
-        "lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S",
-        "lasted_s < GLANCE_S",
+        "glanced and now - looked_at < LOOK_BACK_S",
+        "glanced",
         (
             "tests/services/test_connections.py"
             "::test_who_comes_and_breaks_off_is_suspected_however_soon",
@@ -108,8 +108,15 @@ SUSPECTS = (
     Mutation(
         "who stays does not only look",
         "meshnode/services/connections.py",
-        "lasted_s < GLANCE_S and now - looked_at < LOOK_BACK_S",
-        "now - looked_at < LOOK_BACK_S",
+        "glanced = lasted_s < GLANCE_S and not",
+        "glanced = not",
+        (_LOOK_BACK,),
+    ),
+    Mutation(
+        "who answered a ping did not only look",
+        "meshnode/services/connections.py",
+        "glanced = lasted_s < GLANCE_S and not self._pings.has_answered(peer)",
+        "glanced = lasted_s < GLANCE_S",
         (_LOOK_BACK,),
     ),
     Mutation(

@@ -265,21 +265,25 @@ async def test_with_peers_enough_a_suspect_that_answers_is_let_be(
 
 
 @pytest.mark.parametrize(
-    ("later_s", "lasts_s", "suspected"),
+    ("later_s", "lasts_s", "answers", "suspected"),
     [
-        (0.5, GLANCE_S / 2, 0),
-        (0.5, GLANCE_S + 0.1, 1),
-        (LOOK_BACK_S - 1, GLANCE_S / 2, 0),
-        (LOOK_BACK_S, GLANCE_S / 2, 1),
+        (0.5, 0.0, True, 0),
+        (0.5, GLANCE_S / 2, False, 0),  # far away
+        (0.5, GLANCE_S / 2, True, 1),
+        (0.5, GLANCE_S + 0.1, False, 1),
+        (LOOK_BACK_S - 1, 0.0, True, 0),
+        (LOOK_BACK_S, 0.0, True, 1),
     ],
 )
 async def test_who_looks_back_at_once_is_not_suspected_for_going(
-    autojump_clock: MockClock, later_s: float, lasts_s: float, suspected: int
+    autojump_clock: MockClock, later_s: float, lasts_s: float, *, answers: bool, suspected: int
 ) -> None:
     async with after_a_look() as (bob, alice):
         await trio.sleep(later_s)
         bob.hears(said(seq=2, payload=presence()))
         await alice.connect(bob.mesh.addrs()[0])
+        if not answers:
+            bob.network.frozen.add(alice.peer_id)
         await trio.sleep(lasts_s)
         await alice.disconnect(bob.mesh.peer_id)
         await trio.sleep(0.1)
