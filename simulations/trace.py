@@ -6,28 +6,37 @@ import trio
 
 from meshnode.core.facts import Fact
 
+PENDING_BYTES_MAX = 64 * 1024
+
 
 class Trace:
     """A running SHA-256 over what every node observed and accepted, with its virtual time."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
-        self.events = 0
+        self._pending = bytearray()  # not hashed yet: thousands of pieces at once cost less
+        self._at, self._stamp = -1.0, b""  # the time, and how it is written
 
-    def note(self, node: str, what: object) -> None:
-        """Something happened on a node now; `what` has a `repr` that tells it whole."""
-        self.events += 1
-        self._hash.update(f"{trio.current_time():.6f} {node} {what!r}\n".encode())
+    def observed(self, node: str, fact: Fact) -> None:
+        """A node observed a fact now; its `repr` tells it whole."""
+        self._add(node, f"{fact!r}\n".encode())
 
     def accepted(self, node: str, signature: bytes) -> None:
         """A node accepted the message with this signature now."""
-        self.events += 1
-        self._hash.update(f"{trio.current_time():.6f} {node} ".encode() + signature)
-
-    def fact(self, node: str, fact: Fact) -> None:
-        """A node observed a fact."""
-        self.note(node, fact)
+        self._add(node, signature)
 
     def hexdigest(self) -> str:
         """The fingerprint so far."""
+        self._digest()
         return self._hash.hexdigest()
+
+    def _add(self, node: str, what: bytes) -> None:
+        if (now := trio.current_time()) != self._at:
+            self._at, self._stamp = now, f"{now:.6f} ".encode()
+        self._pending += b"%b%b %b" % (self._stamp, node.encode(), what)
+        if len(self._pending) > PENDING_BYTES_MAX:
+            self._digest()
+
+    def _digest(self) -> None:
+        self._hash.update(self._pending)
+        self._pending.clear()

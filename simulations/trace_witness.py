@@ -19,7 +19,7 @@ class TraceWitness(Witness):
 
     def observed(self, node: WorldNode, fact: Fact) -> None:
         """Part of the fingerprint."""
-        self._trace.note(node.name, fact)
+        self._trace.observed(node.name, fact)
 
     def hexdigest(self) -> str:
         """The fingerprint so far."""
