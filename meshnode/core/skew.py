@@ -72,7 +72,7 @@ class SkewLog:
     def skewed(self, now_ns: int) -> Mapping[bytes, Refusals]:
         """Who was refused within the last SKEW_REMEMBERED_NS, and not accepted since."""
         if not self._refused:
-            return _NOBODY  # as nearly always: it is asked for once a second
+            return _NOBODY  # as nearly always: it is asked for at every beat
         return {
             author: refusals
             for author, refusals in self._refused.items()

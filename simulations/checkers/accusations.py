@@ -17,11 +17,12 @@ THERE_S = 15.0
 # are dead, and new ones take a moment.
 REROUTED_S = 45.0
 ISOLATED_S = 17.0  # fifteen without an answer, and a sweep a second
-PAUSE_NOTICED_S = 4.0  # two are a pause; a timer may be due a second after it begins
+PAUSE_NOTICED_S = 4.1  # two are a pause; a timer may be due two seconds and a slot after it begins
 FRESH_S = 10.0  # two presence periods
 # Frozen for so long it may have been silent for 15 s, and for 30 s, for it speaks every 5 s.
 SUSPECT_FROM_S, LOST_FROM_S = 9.0, 24.0
 THAWED_S = 10.0  # then it has been heard again
+BY_CONNECTION = "declared lost by connection"
 SAME_MOMENT_S = 0.05  # a farewell and the end of its connection, in whatever order
 
 
@@ -72,7 +73,7 @@ class Accusations(Informed):
         pause = self.faults.last_episode(Kind.FROZEN, node)
         if pause is not None and pause.ended_at_s is not None:
             awake_s = trio.current_time() - pause.ended_at_s
-            sure = deed != "suspected" and self._saw_it_die(node, accused, pause)
+            sure = deed == BY_CONNECTION and self._saw_it_die(node, accused, pause)
             if pause.lasted_s() >= PAUSE_NOTICED_S and awake_s < FRESH_S and not sure:
                 self.violated(
                     node.name,

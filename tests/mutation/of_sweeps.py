@@ -1,4 +1,7 @@
-"""Sweeps pass over providers whose turn has not come: what brings the next look forward."""
+"""Sweeps pass over providers whose turn has not come, and beats over what is not due.
+
+What brings the next look forward.
+"""
 
 from tests.mutation.mutation import Mutation
 
@@ -6,6 +9,7 @@ DOUBTS = "meshnode/core/doubts.py"
 PROVIDERS = "meshnode/core/providers.py"
 
 _SWEEPS = "tests/core/test_sweeps.py"
+_LOOKS = "tests/services/test_looks.py"
 
 MUTATIONS = (
     Mutation(
@@ -42,5 +46,65 @@ MUTATIONS = (
         "if now < self._look_at and not refused:",
         "if now < self._look_at:",
         (_SWEEPS,),
+    ),
+    Mutation(
+        "an outage is looked at when it may be explained otherwise",
+        "meshnode/services/presence.py",
+        "return min(self.isolation.begins_at, self.providers.doubts.look_at, explain_at)",
+        "return min(self.isolation.begins_at, self.providers.doubts.look_at)",
+        (f"{_LOOKS}::test_a_sweep_tells_when_time_alone_may_change_something",),
+    ),
+    Mutation(
+        "who may be silent is looked at in time",
+        "meshnode/services/presence.py",
+        "return min(self.isolation.begins_at, self.providers.doubts.look_at, explain_at)",
+        "return min(self.isolation.begins_at, explain_at)",
+        (f"{_LOOKS}::test_a_sweep_tells_when_time_alone_may_change_something",),
+    ),
+    Mutation(
+        "isolation is looked for in time",
+        "meshnode/services/presence.py",
+        "return min(self.isolation.begins_at, self.providers.doubts.look_at, explain_at)",
+        "return min(self.providers.doubts.look_at, explain_at)",
+        (f"{_LOOKS}::test_while_nobody_falls_silent_isolation_is_what_may_begin",),
+    ),
+    Mutation(
+        "who is refused for its time is looked at once a second",
+        "meshnode/services/presence.py",
+        "        if refused:\n            return now\n",
+        "",
+        (f"{_LOOKS}::test_while_somebody_is_refused_for_its_time_time_may_change_it",),
+    ),
+    Mutation(
+        "who watches is told within a second",
+        "meshnode/services/monitor.py",
+        "            return trio.current_time()\n",
+        "            pass\n",
+        (f"{_LOOKS}::test_while_somebody_watches_the_monitor_wants_to_look_again",),
+    ),
+    Mutation(
+        "neighbours that wait are asked within a second",
+        "meshnode/services/topology.py",
+        "return self._next_at  # now,",
+        "return math.inf  # now,",
+        (
+            f"{_LOOKS}::test_while_neighbours_wait_for_others_to_be_asked_topology_wants_to_look_again",
+        ),
+    ),
+    Mutation(
+        "a clock check that is due is not put off",
+        "meshnode/services/clock_check.py",
+        "        return self._due_at\n",
+        "        return math.inf\n",
+        (f"{_LOOKS}::test_the_clock_is_checked_when_it_is_due",),
+    ),
+    Mutation(
+        "while company is short it is looked for every second",
+        "meshnode/services/discovery.py",
+        "return trio.current_time() if in_need else math.inf",
+        "return math.inf",
+        (
+            "tests/services/test_discovery.py::test_nodes_that_were_heard_of_are_dialled_until_there_are_enough",
+        ),
     ),
 )

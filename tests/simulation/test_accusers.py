@@ -119,10 +119,11 @@ async def test_who_saw_it_die_before_a_pause_may_give_it_up_at_once(
         if not died_first:
             await trial.stage.kill([alice])
         await trial.wait(2)
-        trial.tell(bob, lost(alice))
+        trial.tell(bob, ProviderLost(alice.peer_id, "connection", 30.0))
         assert len(trial.saw) == seen
-        trial.tell(bob, suspected(alice))  # for that, silence would have to count
-        assert len(trial.saw) == seen + 1
+        trial.tell(bob, lost(alice))  # for these, silence would have to count
+        trial.tell(bob, suspected(alice))
+        assert len(trial.saw) == seen + 2
 
 
 @pytest.mark.parametrize(
