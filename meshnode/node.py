@@ -174,6 +174,7 @@ class _Node:
             self.judging_clock,
             own_id=mesh.peer_id,
             skewed=self.admission.skewed,
+            any_skewed=self.admission.any_skewed,
         )
         persist = Persist(
             self.store,

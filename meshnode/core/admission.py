@@ -82,6 +82,10 @@ class Admission:
         """Authors lately refused for their time and not accepted since."""
         return self._skew.skewed(now_ns)
 
+    def any_skewed(self) -> bool:
+        """Whether there may be any, at whatever time."""
+        return self._skew.any_skewed()
+
     def evidence(self) -> tuple[Evidence, ...]:
         """The equivocations noticed, at most one an author, the oldest first."""
         return self._evidence.all()

@@ -73,6 +73,11 @@ class Consumers:
             self._recount(known, -math.inf)
             del self._keys[self._peers.pop(key)]
 
+    @property
+    def expires_at(self) -> float:
+        """When the next word of one may be overdue; infinite where there is none."""
+        return self._expiries[0][0] if self._expiries else math.inf
+
     def expire(self, now: float) -> None:
         """Forget those whose next word is overdue."""
         while self._expiries and self._expiries[0][0] <= now:

@@ -110,6 +110,11 @@ class Providers:
         """Forget the consumers whose next word is overdue."""
         self._consumers.expire(now)
 
+    @property
+    def expires_at(self) -> float:
+        """When that may be so of one next; infinite where there are none."""
+        return self._consumers.expires_at
+
     # --- what is known ----------------------------------------------------------------------
 
     def active(self) -> frozenset[bytes]:

@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
 from protocols.envelope import Envelope
@@ -31,9 +30,6 @@ class Refusals(NamedTuple):
     def is_recent(self, now_ns: int) -> bool:
         """Whether it spoke so lately that it is there, whatever its clock says."""
         return now_ns - self.last_ns < 2 * SKEW_RECHECK_NS
-
-
-_NOBODY: Mapping[bytes, Refusals] = MappingProxyType({})
 
 
 class SkewLog:
@@ -69,10 +65,12 @@ class SkewLog:
         """An author's message was in time after all."""
         self._refused.pop(author, None)
 
+    def any_skewed(self) -> bool:
+        """Whether `skewed` may name anybody."""
+        return bool(self._refused)
+
     def skewed(self, now_ns: int) -> Mapping[bytes, Refusals]:
         """Who was refused within the last SKEW_REMEMBERED_NS, and not accepted since."""
-        if not self._refused:
-            return _NOBODY  # as nearly always: it is asked for at every beat
         return {
             author: refusals
             for author, refusals in self._refused.items()

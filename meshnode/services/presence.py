@@ -46,7 +46,8 @@ class Presence:
     """The tracker of providers and the outage clock, fed with what is heard and what breaks.
 
     `wall_clock` is what messages are judged by; `skewed` tells, at a Unix time, which authors are
-    refused for their time. Everything here is synchronous: others may rely on it at once.
+    refused for their time, and `any_skewed` whether any may be. Everything here is synchronous:
+    others may rely on it at once.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Presence:
         *,
         own_id: str,
         skewed: Callable[[int], Mapping[bytes, Refusals]],
+        any_skewed: Callable[[], bool],
     ) -> None:
         self.providers = providers
         self.outage = outage
@@ -69,6 +71,8 @@ class Presence:
         self._own_id = own_id
         self._own_key = key_from_peer_id(own_id)
         self._skewed = skewed
+        self._any_skewed = any_skewed
+        self._was_isolated = False  # when time was last let count
         self._headcount: Headcount | None = None
         self._suspected = trio.Event()
         self._back_in_touch = trio.Event()
@@ -125,7 +129,10 @@ class Presence:
 
     def sweep(self) -> float:
         """Let time count: silence, and the length of an outage; when it may count next."""
-        now, now_ns = trio.current_time(), self._wall_clock.now_ns()
+        now = trio.current_time()
+        if self._is_calm() and now < (due_at := self._due_at()):
+            return due_at  # as nearly always: it is asked at every beat
+        now_ns = self._wall_clock.now_ns()
         facts: list[Fact] = []
         if self.isolation.check(now):
             facts.append(IsolationStarted(self.isolation.silent_s(now)))
@@ -133,12 +140,23 @@ class Presence:
         facts += self.providers.doubts.sweep(
             now, now_ns, isolated=self.isolation.is_isolated, refused=refused
         )
+        self._was_isolated = self.isolation.is_isolated
         self.providers.expire(now)
         self._tell(facts, now, now_ns)
-        if refused:
-            return now
-        explain_at = math.inf if self.outage.since is None else self._explain_at
-        return min(self.isolation.begins_at, self.providers.doubts.look_at, explain_at)
+        return now if refused else self._due_at()
+
+    def _is_calm(self) -> bool:
+        """Whether nothing has happened that a sweep has to see, so that time alone counts."""
+        is_isolated = self.isolation.is_isolated
+        return is_isolated == self._was_isolated and not self._any_skewed()
+
+    def _due_at(self) -> float:
+        return min(
+            self.isolation.begins_at,
+            self.providers.doubts.look_at,
+            self.providers.expires_at,
+            math.inf if self.outage.since is None else self._explain_at,
+        )
 
     # --- suspects ---------------------------------------------------------------------------
 

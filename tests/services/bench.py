@@ -101,6 +101,7 @@ class Bench:
             self.clock,
             own_id=self.mesh.peer_id,
             skewed=self.admission.skewed,
+            any_skewed=self.admission.any_skewed,
         )
         self.persist = Persist(
             self.store,

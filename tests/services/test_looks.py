@@ -8,12 +8,13 @@ from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core.isolation import ISOLATED_AFTER_S
-from meshnode.core.suspicion import INTERVAL_S, SUSPECT_AFTER_INTERVALS
+from meshnode.core.suspicion import INTERVAL_S, REARMED_INTERVALS, SUSPECT_AFTER_INTERVALS
 from meshnode.services.clock_check import RETRY_S, ClockCheck
 from meshnode.services.monitor import Monitor
 from meshnode.services.presence import EXPLAIN_EVERY_S
 from meshnode.services.topology import ASKED_MAX
-from tests.cast import ALICE, BOB, NS_PER_S, id_of, key_of, said
+from protocols.messages import Role
+from tests.cast import ALICE, BOB, NS_PER_S, id_of, key_of, presence, said
 from tests.services.bench import open_bench
 from tests.services.test_connections import node
 from tests.services.test_tracker import hears
@@ -50,11 +51,47 @@ async def test_while_nobody_falls_silent_isolation_is_what_may_begin(
         assert bob.presence.sweep() > began_at + ISOLATED_AFTER_S  # it has begun
 
 
+async def test_a_sweep_in_vain_sees_what_has_happened_since_the_last(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        slow = presence(interval_s=10)  # so she may be silent for longer than he may be alone
+        bob.presence.heard(key_of(ALICE), slow, bob.clock.now_ns())
+        await trio.sleep(ISOLATED_AFTER_S)
+        bob.presence.sweep()
+        assert bob.presence.isolation.is_isolated
+        bob.presence.node_answered()
+        bob.presence.sweep()
+        await trio.sleep(
+            REARMED_INTERVALS * INTERVAL_S + 0.1
+        )  # so long, nothing is held against her
+        bob.presence.connection_lost(id_of(ALICE))
+        assert set(bob.presence.suspects()) == {id_of(ALICE)}  # who is alone suspects nobody
+
+
+async def test_a_consumer_that_says_no_more_is_forgotten_in_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        there = bob.presence.providers.is_present
+        bob.presence.heard(key_of(ALICE), presence(Role.CONSUMER), bob.clock.now_ns())
+        until = bob.presence.providers.expires_at
+        assert trio.current_time() < until < math.inf
+        while trio.current_time() < until:
+            assert there(id_of(ALICE))
+            hears(bob, key_of(BOB))  # who provides, and speaks on
+            assert bob.presence.sweep() <= until
+            await trio.sleep(1)
+        bob.presence.sweep()
+        assert not there(id_of(ALICE))
+
+
 async def test_while_somebody_is_refused_for_its_time_time_may_change_it(
     autojump_clock: MockClock,
 ) -> None:
     async with open_bench() as bob:
         hears(bob)
+        bob.presence.sweep()
         late = said(issued_ns=bob.clock.now_ns() - 300 * NS_PER_S)
         bob.hears(late)
         assert bob.admission.skewed(bob.clock.now_ns())

@@ -48,6 +48,7 @@ class Tracker:
             self.clock,
             own_id=id_of(BOB),
             skewed=lambda _: {},
+            any_skewed=lambda: False,
         )
 
     def hears(
