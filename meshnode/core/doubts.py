@@ -58,7 +58,8 @@ class Doubts:
         facts = self._lives.suspect(record, "connection", now)
         self.attend(record)
         if record.suspicion is not None:
-            record.suspicion.broken, record.suspicion.since = True, now
+            # It may have been found and connected since: no dial and no word is about this end.
+            record.suspicion = Suspicion(now, broken=True, heard_at=record.suspicion.heard_at)
         return facts
 
     def dial_refused(self, peer: str, now: float) -> list[Fact]:

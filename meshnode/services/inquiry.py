@@ -68,7 +68,7 @@ class Inquiry:
         self._is_node = is_node
         self._peers_of = peers_of
         self._redial = redial
-        self._dialled: set[str] = set()  # of those suspect, each once
+        self._dialled: dict[str, float] = {}  # when, of those suspect
         self._next_dial_at = 0.0
         self._is_dialling = False
         self._free_dials = trio.Semaphore(DIALS_MAX)
@@ -89,7 +89,7 @@ class Inquiry:
         pauses_s = self._pauses_s()
         pause_s = 0.0
         while suspects := self._presence.suspects():
-            self._dialled &= suspects.keys()
+            self._dialled = {one: at for one, at in self._dialled.items() if one in suspects}
             if not self._is_dialling:
                 self._is_dialling = True
                 work.start_soon(self._dial_in_turns, work)
@@ -112,15 +112,22 @@ class Inquiry:
             suspect = self._next_to_dial()
             if suspect is None:
                 break
-            self._dialled.add(suspect)
+            self._dialled[suspect] = trio.current_time()
             work.start_soon(self._dial, suspect)
             self._next_dial_at = trio.current_time() + DIAL_EVERY_S
         self._free_dials.release()
         self._is_dialling = False
 
     def _next_to_dial(self) -> str | None:
-        besides = self._dialled | set(self._connected())
-        return next((peer for peer in self._presence.suspects() if peer not in besides), None)
+        """Behind all that were not dialled yet those that were found, and lost again."""
+        connected = set(self._connected())
+        due = [p for p in self._presence.suspects() if p not in connected and self._may_dial(p)]
+        return min(due, key=lambda peer: self._dialled.get(peer, -math.inf), default=None)
+
+    def _may_dial(self, suspect: str) -> bool:
+        """Once, and once more each time that it was found and is lost again."""
+        dialled_at = self._dialled.get(suspect)
+        return dialled_at is None or self._presence.suspect_since(suspect) > dialled_at
 
     async def _dial(self, suspect: str) -> None:
         try:

@@ -109,7 +109,10 @@ class Presence:
 
     def connection_lost(self, peer_id: str) -> None:
         """The last connection to a peer broke, and we did not close it to have fewer."""
-        self._tell_now(self.providers.doubts.connection_lost(peer_id, trio.current_time()))
+        now = trio.current_time()
+        self._tell_now(self.providers.doubts.connection_lost(peer_id, now))
+        if self.suspect_since(peer_id) >= now:
+            self._suspected.set()  # it may have been so before: what was found then is of then
 
     def dial_refused(self, peer_id: str) -> None:
         """A fresh dial of a peer after its connection broke was refused, not just unanswered."""
@@ -163,6 +166,11 @@ class Presence:
     def suspects(self) -> Mapping[str, int]:
         """About whom others should be asked: peer id → Unix ns of its last sign of life to us."""
         return {record.peer_id: record.last_seen_ns for record in self.providers.doubts.suspects()}
+
+    def suspect_since(self, peer_id: str) -> float:
+        """When one of these became suspect, or its connection last broke, if that was later."""
+        record = self.providers.find(peer_id)
+        return -math.inf if record is None or not record.suspicion else record.suspicion.since
 
     def any_broken_off(self) -> bool:
         """Whether any of them is suspect because a connection to it broke."""

@@ -194,6 +194,29 @@ def test_a_usual_way_of_a_second_does_not_make_a_word_later_than_the_break(bob: 
     assert isinstance(cleared, ProviderCleared)
 
 
+def test_what_was_found_before_the_last_break_is_no_word_on_it(bob: Bob) -> None:
+    bob.hears(0)
+    bob.loses_connection(1)
+    assert bob.is_refused(1.1) == []
+    bob.loses_connection(2)  # it was connected between
+    assert bob.is_told(2.1, Verdict.GONE) == []
+    bob.loses_connection(3)
+    assert bob.is_refused(3.1) == []
+    (lost,) = bob.is_told(3.2, Verdict.GONE)
+    assert isinstance(lost, ProviderLost)
+
+
+def test_when_others_heard_it_last_is_known_however_often_its_connection_breaks(bob: Bob) -> None:
+    bob.hears(0)
+    bob.loses_connection(1)
+    bob.is_told(6, Verdict.HEARD, seen=5)
+    bob.loses_connection(7)
+    assert bob.is_refused(7.1) == []
+    assert bob.is_told(7.2, Verdict.UNKNOWN) == []
+    (lost,) = bob.is_told(11, Verdict.UNKNOWN)
+    assert isinstance(lost, ProviderLost)
+
+
 def test_a_connection_to_who_is_no_provider_tells_nothing(bob: Bob) -> None:
     bob.hears(0, CONSUMES)
     assert bob.loses_connection(1) == []

@@ -6,6 +6,9 @@ INQUIRY = "meshnode/services/inquiry.py"
 
 _INQUIRY = "tests/services/test_inquiry.py"
 _BREAKS_FIRST = f"{_INQUIRY}::test_whose_connection_breaks_is_dialled_before_names_that_fall_silent"
+_FOUND_AND_LOST = (
+    f"{_INQUIRY}::test_who_was_found_and_is_lost_again_is_dialled_and_asked_about_again"
+)
 
 MUTATIONS = (
     Mutation(
@@ -14,6 +17,46 @@ MUTATIONS = (
         "            self._presence.dial_refused(suspect)\n",
         "            pass\n",
         (f"{_INQUIRY}::test_a_refused_dial_and_a_peer_that_agrees_take_less_than_a_second",),
+    ),
+    Mutation(
+        "who was found and is lost again is dialled again",
+        INQUIRY,
+        "return dialled_at is None or self._presence.suspect_since(suspect) > dialled_at",
+        "return dialled_at is None",
+        (_FOUND_AND_LOST,),
+    ),
+    Mutation(
+        "who was found and is lost again is asked about at once",
+        "meshnode/services/presence.py",
+        "        if self.suspect_since(peer_id) >= now:\n",
+        "        if self.suspect_since(peer_id) > now:\n",
+        (_FOUND_AND_LOST,),
+    ),
+    Mutation(
+        "who comes and goes is dialled behind the others",
+        INQUIRY,
+        "return min(due, key=lambda peer: self._dialled.get(peer, -math.inf), default=None)",
+        "return next(iter(due), None)",
+        (f"{_INQUIRY}::test_who_comes_and_goes_is_dialled_behind_those_that_were_not",),
+    ),
+    Mutation(
+        "what was found before a break is no word on it",
+        "meshnode/core/doubts.py",
+        "Suspicion(now, broken=True, heard_at=record.suspicion.heard_at)",
+        "Suspicion(now, True, record.suspicion.refused, False, record.suspicion.verdicts)",
+        (
+            "tests/core/test_suspects.py::test_what_was_found_before_the_last_break_is_no_word_on_it",
+        ),
+    ),
+    Mutation(
+        "when others heard it is known after a break, too",
+        "meshnode/core/doubts.py",
+        "Suspicion(now, broken=True, heard_at=record.suspicion.heard_at)",
+        "Suspicion(now, broken=True)",
+        (
+            "tests/core/test_suspects.py"
+            "::test_when_others_heard_it_last_is_known_however_often_its_connection_breaks",
+        ),
     ),
     Mutation(
         "a peer is asked no oftener than it answers",

@@ -69,16 +69,16 @@ class Peer:
     """Says of alice what it is told to, or nothing, and notes when it was asked."""
 
     def __init__(self, state: str | None) -> None:
-        self._state = state
+        self.state = state
         self.asked_at: list[float] = []
 
     async def answer(self, stream: Stream) -> None:
         frames = Frames(stream, REQUEST_BYTES_MAX)
         await frames.receive()
         self.asked_at.append(trio.current_time())
-        if self._state is None:
+        if self.state is None:
             await trio.sleep(60)
-        state = self._state or "active"
+        state = self.state or "active"
         seen = ProviderStatus(id_of(ALICE), state, rfc3339(START_NS), 1, None)
         await frames.send(StatusReply({"known_providers": (seen,)}).to_bytes())
         await stream.close()
@@ -157,6 +157,49 @@ async def test_an_unanswered_dial_is_no_evidence(autojump_clock: MockClock) -> N
         bob.presence.connection_lost(id_of(ALICE))
         await trio.sleep(20)
         assert not bob.witness.of(ProviderLost)
+
+
+async def test_who_was_found_and_is_lost_again_is_dialled_and_asked_about_again(
+    autojump_clock: MockClock,
+) -> None:
+    """It was full when it hung up on us, say, took us back, and died; nobody said that it lives."""
+    is_there = True
+
+    async def look(peer: str) -> None:
+        if not is_there:
+            raise DialRefused(peer)
+
+    async with open_bench() as bob, peer(bob, a_peer(1), "active") as dave, asking(bob, look):
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(1.7)  # the next round is a second away, and no dial
+        asked = len(dave.asked_at)
+        is_there, dave.state = False, "suspect"
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(0.9)
+        assert len(dave.asked_at) == asked + 1
+        assert len(bob.witness.of(ProviderLost)) == 1
+
+
+async def test_who_comes_and_goes_is_dialled_behind_those_that_were_not(
+    autojump_clock: MockClock,
+) -> None:
+    dialled: list[str] = []
+
+    async def look(peer: str) -> None:
+        dialled.append(peer)
+        bob.presence.connection_lost(peer)  # as soon as we are connected
+
+    async with open_bench() as bob, peer(bob, a_peer(1), "active"), asking(bob, look):
+        bob.presence.heard(key_of(a_peer(2)), presence(), bob.clock.now_ns())
+        bob.presence.connection_lost(id_of(ALICE))
+        await trio.sleep(0.6)
+        assert dialled == [id_of(ALICE)]
+        bob.presence.connection_lost(id_of(ALICE))
+        bob.presence.connection_lost(id_of(a_peer(2)))
+        await trio.sleep(1)
+        assert dialled == [id_of(ALICE), id_of(a_peer(2))]
+        await trio.sleep(1)
+        assert dialled == [id_of(ALICE), id_of(a_peer(2)), id_of(ALICE)]
 
 
 async def test_many_that_fall_silent_are_dialled_one_a_second_and_each_once(
