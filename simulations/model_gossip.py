@@ -241,11 +241,13 @@ class ModelGossip:
         self._look_at_degree()
 
     def _graft(self, connection: Connection) -> None:
-        # GRAFT and its answer are not modelled: what matters is who ends up in whose mesh.
+        # GRAFT travels in no time, as what matters is who ends up in whose mesh. Nobody refuses it:
+        # whose mesh it makes too large prunes at its next heartbeat, as the library does.
         other, partner = connection.gossip, connection.partner
         reachable = self._network.links.is_open(self.peer_id, connection.peer.peer_id)
         if not (self.judges and other.judges and reachable) or partner is None:
             return
-        if partner.is_open and len(other.mesh) < DEGREE_HIGH:
+        if partner.is_open:
             self.mesh[connection.peer.peer_id] = connection
             other.mesh[self.peer_id] = partner
+            other._look_at_degree()
