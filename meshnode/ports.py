@@ -61,6 +61,14 @@ class Gossip(Protocol):
         """The next accepted message of either topic, our own included."""
         ...
 
+    async def deliver(self, take: Callable[[Accepted], None]) -> None:
+        """Hand over to `take` what `receive` would return, in the same order, for ever.
+
+        `take` may be called while a message is judged or published: it must not wait, nor publish.
+        What it raises is raised here. One task at a time receives or has delivered.
+        """
+        ...
+
     async def flush(self) -> None:
         """Wait until what was published has been handed to the network; the caller's deadline."""
         ...

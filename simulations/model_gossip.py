@@ -6,9 +6,11 @@ lost but with a connection.
 """
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import outcome
 import trio
 
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected
@@ -58,7 +60,8 @@ class ModelGossip:
         # What came between two heartbeats, with the number of the later one.
         self._history: deque[tuple[int, list[GossipMessage]]] = deque(maxlen=HISTORY_HEARTBEATS)
         self._accepted: deque[Accepted] = deque()
-        self._receiving: trio.lowlevel.Task | None = None  # waits for the next
+        self._receiving: trio.lowlevel.Task | None = None  # waits for the next, …
+        self._take: Callable[[Accepted], None] | None = None  # … or has all handed over to this
         self._accepted_count = 0
         self._ignored: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
@@ -87,6 +90,18 @@ class ModelGossip:
             self._receiving = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._stop_receiving)
         return self._accepted.popleft()
+
+    async def deliver(self, take: Callable[[Accepted], None]) -> None:
+        """See `Gossip.deliver`."""
+        await trio.lowlevel.checkpoint()
+        assert self._receiving is None, "one task at a time receives"
+        while self._accepted:
+            take(self._accepted.popleft())
+        self._take, self._receiving = take, trio.lowlevel.current_task()
+        try:
+            await trio.lowlevel.wait_task_rescheduled(self._stop_receiving)
+        finally:
+            self._take = None
 
     async def flush(self) -> None:
         """See `Gossip.flush`."""
@@ -132,12 +147,25 @@ class ModelGossip:
                 self._rejected[reason.value] += 1
                 return reason.value
         self._note(message)
-        self._accepted.append(accepted)
-        if self._receiving is not None:
-            trio.lowlevel.reschedule(self._receiving)
-            self._receiving = None
         self._pass_on(message, forwarder)
+        if self._take is not None:
+            self._hand_over(accepted, self._take)
+        else:
+            self._accepted.append(accepted)
+            self._wake(outcome.Value(None))
         return None
+
+    def _hand_over(self, accepted: Accepted, take: Callable[[Accepted], None]) -> None:
+        try:
+            take(accepted)
+        except Exception as error:  # noqa: BLE001 - a bug of the node's, not of the network's
+            self._take = None
+            self._wake(outcome.Error(error))
+
+    def _wake(self, how: "outcome.Outcome[None]") -> None:
+        if self._receiving is not None:
+            trio.lowlevel.reschedule(self._receiving, how)
+            self._receiving = None
 
     def _stop_receiving(self, _: object) -> trio.lowlevel.Abort:
         self._receiving = None

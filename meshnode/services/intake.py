@@ -5,6 +5,7 @@ import trio
 from meshnode.core.book import Applied, Book
 from meshnode.core.outbox import Outbox
 from meshnode.core.records import Mark
+from meshnode.core.verdicts import Accepted
 from meshnode.ports import Gossip, TaskStatus, WallClock
 from meshnode.services.feed import Feed, PricesChanged
 from meshnode.services.presence import FIRST_PRICES, Presence
@@ -40,9 +41,7 @@ class Intake:
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take in whatever gossip accepts, for ever."""
         task_status.started()
-        while True:
-            accepted = await self._gossip.receive()
-            self.take(accepted.envelope)
+        await self._gossip.deliver(self._take_accepted)
 
     def take(self, envelope: Envelope) -> None:
         """Apply one message that was heard live."""
@@ -76,3 +75,6 @@ class Intake:
         if applied.changed:
             self._feed.publish(PricesChanged(applied.changed))
         return bool(applied.changed)
+
+    def _take_accepted(self, accepted: Accepted) -> None:
+        self.take(accepted.envelope)

@@ -34,6 +34,7 @@ EDGES = (
     "meshnode/adapters/libp2p",
     "meshnode/adapters/storage/portal.py",
     "simulations/forks.py",
+    "simulations/model_gossip.py",
     "simulations/model_mesh.py",
 )
 

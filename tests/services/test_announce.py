@@ -43,6 +43,7 @@ class Ear:
         self.heard.append((trio.current_time(), topic, payload))
 
     receive = ModelGossip.receive
+    deliver = ModelGossip.deliver
     flush = ModelGossip.flush
     statistics = ModelGossip.statistics
 

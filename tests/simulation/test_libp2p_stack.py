@@ -19,9 +19,10 @@ from simulations.links import Links
 from simulations.virtual_time import SLOT_S
 from tests.adapters.libp2p.world import Facts, accept, seed_of
 
-# The whole suite, collected here again, with the fixture below in the place of its own.
+# Both suites, collected here again, with the fixture below in the place of theirs.
+from tests.contract.test_gossip_contract import *  # noqa: F403
 from tests.contract.test_mesh_contract import *  # noqa: F403
-from tests.contract.test_mesh_contract import DEADLINE_S, ECHO, echo, heard
+from tests.contract.worlds import DEADLINE_S, ECHO, echo, heard
 from tests.pinging import ping
 
 DELAY_S = 0.02
@@ -49,7 +50,7 @@ class VirtualWorld:
 pytestmark = pytest.mark.seeded(1)
 
 
-@pytest.fixture  # type: ignore[no-redef]  # in the place of the suite's own
+@pytest.fixture
 async def world() -> AsyncIterator[VirtualWorld]:
     async with open_libp2p_network(Links(lambda sender, receiver: DELAY_S)) as network:
         yield VirtualWorld(network)

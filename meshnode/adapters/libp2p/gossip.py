@@ -1,6 +1,7 @@
 """The two topics of one network: what is taken in, and what is said."""
 
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -106,6 +107,11 @@ class MeshGossip:
     async def receive(self) -> Accepted:
         """The next accepted message of either topic, our own included."""
         return await self._intake.receive()
+
+    async def deliver(self, take: Callable[[Accepted], None]) -> None:
+        """See `Gossip.deliver`."""
+        while True:
+            take(await self._intake.receive())
 
     async def flush(self) -> None:
         """Wait until what was published has been handed to the network; the caller's deadline."""
