@@ -2,18 +2,22 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import trio
 from nacl.signing import SigningKey
 
 from meshnode.adapters.libp2p.host import open_mesh
 from meshnode.adapters.libp2p.settings import MeshSettings
+from meshnode.adapters.libp2p.signature import is_signed
 from meshnode.config import NodeConfig
 from meshnode.ports import Judge, Mesh, Observer
 from protocols.ids import peer_id
 from simulations.links import Links
 from simulations.memory_transport import MemoryNetwork
 from simulations.timeline import Timeline
+
+REMEMBERED_MAX = 4_096  # signatures; a message has passed all nodes within seconds
 
 
 @asynccontextmanager
@@ -31,6 +35,8 @@ class Libp2pNetwork:
 
     def __init__(self, links: Links, timeline: Timeline) -> None:
         self.links = links
+        # Whether a signature fits is a fact about bytes, which nodes need not each find out anew.
+        self._is_signed = lru_cache(REMEMBERED_MAX)(is_signed)
         self._memory = MemoryNetwork(links, timeline)
 
     def watch_dials(self, tell: Callable[[str, str], None]) -> None:
@@ -55,6 +61,7 @@ class Libp2pNetwork:
             peers_max=config.peers_max,
             transports=(transport,),
             first_seqno=_now_ns,
+            is_signed=self._is_signed,
         )
         try:
             async with open_mesh(

@@ -31,7 +31,7 @@ class Pipe:
         self._last_due = 0.0
         self._is_ended = False  # nothing more is sent
         self._is_abandoned = False  # nobody reads what is sent
-        self._readers = trio.lowlevel.ParkingLot()
+        self._reader: trio.lowlevel.Task | None = None  # waits for what arrives next
         self._held = trio.CancelScope()  # around a reader's wait for the link
         self._writers = trio.lowlevel.ParkingLot()
 
@@ -78,7 +78,9 @@ class Pipe:
             elif self._arrived:
                 return self._take(bytes_max)
             else:
-                await self._readers.park()
+                assert self._reader is None, "one task at a time reads"
+                self._reader = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._stop_reading)
 
     def abandon(self) -> None:
         """Read nothing more; who is reading stops, who waits to write goes on."""
@@ -86,13 +88,22 @@ class Pipe:
         self._under_way.clear()
         self._arrived = self._bytes = 0
         self._writers.unpark_all()
-        self._readers.unpark_all()
+        self._wake_reader()
         self._held.cancel()
 
     def _arrive(self) -> None:
         if not self._is_abandoned:
             self._arrived += 1
-            self._readers.unpark_all()
+            self._wake_reader()
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
+
+    def _stop_reading(self, _: object) -> trio.lowlevel.Abort:
+        self._reader = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _take(self, bytes_max: int) -> bytes:
         parts: list[bytes] = []

@@ -288,6 +288,7 @@ async def _run(
                     router,
                     intake=intake,
                     first_seqno=settings.first_seqno(),
+                    is_signed=settings.is_signed,
                     conduct=host.conduct,
                 )
                 await services.enter_async_context(background_trio_service(pubsub))

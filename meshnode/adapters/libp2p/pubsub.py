@@ -8,9 +8,6 @@ from libp2p.exceptions import BaseLibp2pError
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
-from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
-from nacl.exceptions import BadSignatureError
-from nacl.signing import VerifyKey
 
 from meshnode.adapters.libp2p.budget import (
     COPY_COST,
@@ -33,13 +30,13 @@ from meshnode.adapters.libp2p.settings import (
     RPC_BYTES_MAX,
     SUBSCRIPTIONS_PER_RPC_MAX,
 )
+from meshnode.adapters.libp2p.signature import SIGNING_PREFIX, IsSigned
 from meshnode.adapters.libp2p.turn import Turn
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from protocols.errors import Malformed
-from protocols.ids import key_from_id_bytes, peer_id_bytes
+from protocols.ids import key_from_id_bytes
 
 SEQNO_BYTES = 8
-SIGNING_PREFIX = PUBSUB_SIGNING_PREFIX.encode()
 
 # A copy that comes later cannot fare better: its author, its sequence number and its content are
 # under the author's signature. The other reasons pass; and what is rejected is judged again with
@@ -62,7 +59,14 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
     seen_messages: SeenCache
 
     def __init__(
-        self, host: Any, router: MeshRouter, *, intake: Intake, first_seqno: int, conduct: Conduct
+        self,
+        host: Any,
+        router: MeshRouter,
+        *,
+        intake: Intake,
+        first_seqno: int,
+        is_signed: IsSigned,
+        conduct: Conduct,
     ) -> None:
         super().__init__(
             host,
@@ -76,6 +80,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         cache.stop()
         self.seen_messages = SeenCache()
         self.counter = first_seqno
+        self._is_signed = is_signed
         self._intake = intake
         self._departing = False
         self._turn = Turn()
@@ -215,7 +220,9 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
             return self._intake.count(Ignored(Reason.BUSY))
         # Before the judge, who marks what he accepts: else anybody could wrap a true envelope in a
         # forged message, and have the original refused as known.
-        if forwarder != self.my_id and not is_signed(msg, key):
+        if forwarder != self.my_id and not self._is_signed(
+            msg.data, msg.topicIDs[0], msg.seqno, key, msg.signature
+        ):
             return self._intake.count(Rejected(Reason.BAD_SIGNATURE))
         verdict = self._intake.judge(msg.topicIDs[0], key, msg.data)
         if isinstance(verdict, Accepted) or (
@@ -291,18 +298,6 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         except BaseLibp2pError:
             if self.peer_queues.get(peer_id) is ours:
                 self._handle_dead_peer(peer_id)
-
-
-def is_signed(msg: Any, key: bytes) -> bool:
-    """Whether a gossip message bears the signature of its author's key (StrictSign)."""
-    signed = rpc_pb2.Message(
-        data=msg.data, topicIDs=msg.topicIDs, from_id=peer_id_bytes(key), seqno=msg.seqno
-    )
-    try:
-        VerifyKey(key).verify(SIGNING_PREFIX + signed.SerializeToString(), msg.signature)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
 
 
 async def _pause(muxed: Any, seconds: float) -> None:

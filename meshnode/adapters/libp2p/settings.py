@@ -10,6 +10,7 @@ from libp2p.custom_types import TProtocol
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection import swarm_connection
 
+from meshnode.adapters.libp2p.signature import IsSigned, is_signed
 from protocols.ids import DEFAULT_NETWORK
 
 # --- connections ----------------------------------------------------------------------------
@@ -73,7 +74,8 @@ class MeshSettings:
     `listen` and `announce` are multiaddrs without `/p2p`; where `announce` is given, it is told to
     peers instead of the addresses listened on. `transports` replaces TCP by others of the library's
     ITransport (a simulator's). `first_seqno` gives the number before that of our first gossip
-    message; it must never go back, or peers take us for a replay.
+    message; it must never go back, or peers take us for a replay. `is_signed` is another only where
+    many nodes of one process would each find out the same (a simulator's).
     """
 
     network: str = DEFAULT_NETWORK
@@ -84,6 +86,7 @@ class MeshSettings:
     gossip: bool = True
     transports: Sequence[Any] | None = None
     first_seqno: Callable[[], int] = time_ns
+    is_signed: IsSigned = is_signed
 
 
 def connection_config(settings: MeshSettings) -> ConnectionConfig:

@@ -10,8 +10,8 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 from nacl.signing import SigningKey
 
-from meshnode.adapters.libp2p.pubsub import SIGNING_PREFIX
 from meshnode.adapters.libp2p.settings import MeshSettings
+from meshnode.adapters.libp2p.signature import SIGNING_PREFIX
 from meshnode.adapters.libp2p.swarm import build_host
 from meshnode.ports import Mesh
 from protocols.ids import Topic, peer_id_bytes
