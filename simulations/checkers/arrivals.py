@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import trio
 
+from meshnode.core.facts import Fact, PeerLost
 from protocols.envelope import Envelope
 from protocols.ids import Topic, peer_id
 from simulations.checkers.beliefs import Belief
@@ -49,6 +50,16 @@ class Arrivals(Informed):
         self._epochs: dict[bytes, int] = {}
         self._thawed_taken: dict[WorldNode, float] = {}
         self._healed_taken: float | None = None
+        # When a connection of a node to a provider ended last.
+        self._parted_at: dict[tuple[WorldNode, WorldNode], float] = {}
+
+    def observed(self, node: WorldNode, fact: Fact) -> None:
+        """A connection's end, after which somebody suspect remains so until its next word."""
+        if not isinstance(fact, PeerLost):
+            return
+        peer = self._reach.node(fact.peer_id)
+        if peer is not None and peer.is_provider:
+            self._parted_at[node, peer] = trio.current_time()
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
         """The second message of a life that anybody hears makes a provider known to all.
@@ -139,5 +150,6 @@ class Arrivals(Informed):
         belief = self._beliefs.of(node, due.provider)
         if belief is Belief.SUSPECT:
             # Suspect is only who was known: it was noticed, and its connection broke since.
-            return self._beliefs.said_at(node, due.provider) > due.since
+            parted_at = self._parted_at.get((node, due.provider), 0.0)
+            return max(self._beliefs.said_at(node, due.provider), parted_at) > due.since
         return belief in KNOWN

@@ -4,6 +4,7 @@ import pytest
 from trio.testing import MockClock
 
 from meshnode.core.facts import (
+    PeerLost,
     ProviderLost,
     ProviderReturned,
     ProviderSkewed,
@@ -177,6 +178,25 @@ async def test_who_is_suspected_after_it_was_noticed_was_noticed(
         assert trial.saw == (
             ["5.0 s after its second message, alice is suspect here"] if before else []
         )
+
+
+@pytest.mark.parametrize("breaks_again", [False, True])
+async def test_whose_connection_breaks_again_may_be_suspect_for_longer(
+    autojump_clock: MockClock, breaks_again: bool
+) -> None:
+    async with open_trial(Arrivals, "alice", "bob") as (trial, (alice, bob)):
+        await trial.wait(20)
+        trial.checker.accepted(alice, said_by(alice, 1))
+        trial.tell(bob, suspected(alice))
+        await trial.wait(1)
+        for seq in (1, 2):
+            trial.checker.accepted(bob, said_by(alice, seq))
+        await trial.wait(4)
+        if breaks_again:
+            trial.tell(bob, PeerLost(alice.peer_id))
+        await trial.wait(2)
+        saw = ["5.0 s after its second message, alice is suspect here"]
+        assert trial.saw == ([] if breaks_again else saw)
 
 
 @pytest.mark.parametrize("for_s", [9, 11])
