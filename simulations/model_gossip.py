@@ -98,10 +98,7 @@ class ModelGossip:
         while self._accepted:
             take(self._accepted.popleft())
         self._take, self._receiving = take, trio.lowlevel.current_task()
-        try:
-            await trio.lowlevel.wait_task_rescheduled(self._stop_receiving)
-        finally:
-            self._take = None
+        await trio.lowlevel.wait_task_rescheduled(self._stop_receiving)
 
     async def flush(self) -> None:
         """See `Gossip.flush`."""
@@ -168,7 +165,8 @@ class ModelGossip:
             self._receiving = None
 
     def _stop_receiving(self, _: object) -> trio.lowlevel.Abort:
-        self._receiving = None
+        # At once, not when the task runs again: till then nobody would learn what a taker raises.
+        self._receiving = self._take = None
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _note(self, message: GossipMessage) -> None:

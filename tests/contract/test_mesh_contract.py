@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 import trio
-import trio.testing
 
 from meshnode.errors import PeerUnreachable, StreamBroken
 from meshnode.ports import Mesh, PeerConnected, PeerDisconnected, Stream

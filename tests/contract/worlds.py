@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Protocol, TypeAlias
 
 import trio
-import trio.testing
 
 from meshnode.core.verdicts import Accepted, Verdict
 from meshnode.ports import Judge, Mesh, Stream

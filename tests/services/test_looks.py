@@ -62,9 +62,8 @@ async def test_a_sweep_in_vain_sees_what_has_happened_since_the_last(
         assert bob.presence.isolation.is_isolated
         bob.presence.node_answered()
         bob.presence.sweep()
-        await trio.sleep(
-            REARMED_INTERVALS * INTERVAL_S + 0.1
-        )  # so long, nothing is held against her
+        # So long, nothing is held against her.
+        await trio.sleep(REARMED_INTERVALS * INTERVAL_S + 0.1)
         bob.presence.connection_lost(id_of(ALICE))
         assert set(bob.presence.suspects()) == {id_of(ALICE)}  # who is alone suspects nobody
 

@@ -1,20 +1,21 @@
 """The model stack and the world: what lies between nodes, and what befalls them."""
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from meshnode.core.verdicts import Accepted
 from meshnode.errors import StreamBroken
-from meshnode.ports import ConnectedPeer
+from meshnode.ports import ConnectedPeer, Judge
 from meshnode.services import ask
 from protocols.framing import encode_frame
-from protocols.ids import STATUS_PROTOCOL
+from protocols.ids import STATUS_PROTOCOL, Topic
 from protocols.status import StatusRequest
 from simulations.links import Links
-from simulations.model_gossip import DEGREE_HIGH, DEGREE_LOW
+from simulations.model_gossip import DEGREE, DEGREE_HIGH, DEGREE_LOW, GossipMessage
 from simulations.model_mesh import ModelMesh, open_model_mesh
 from simulations.model_network import ModelNetwork, open_network
 from simulations.regions import REGIONS, RTT_MS, WITHIN_RTT_MS, WorldMap
@@ -22,11 +23,14 @@ from simulations.timeline import Timeline
 from simulations.virtual_time import SLOT_S
 from simulations.world import open_world
 from tests.cast import Witness
+from tests.contract.worlds import accept
 
 
-def joined(network: ModelNetwork, number: int) -> AbstractAsyncContextManager[ModelMesh]:
+def joined(
+    network: ModelNetwork, number: int, judge: Judge | None = None
+) -> AbstractAsyncContextManager[ModelMesh]:
     seed = bytes([number]) * 32
-    return open_model_mesh(network, key_seed=seed, judge=None, observer=Witness())
+    return open_model_mesh(network, key_seed=seed, judge=judge, observer=Witness())
 
 
 async def test_a_timeline_keeps_time_and_order(autojump_clock: MockClock) -> None:
@@ -94,6 +98,40 @@ async def test_a_mesh_that_lost_a_peer_takes_another_at_the_next_heartbeat(
         assert len(gossip.mesh) == 0 < DEGREE_HIGH < len(others)
         await trio.sleep(1.1)
         assert DEGREE_LOW <= len(gossip.mesh) <= DEGREE_HIGH
+
+
+async def test_whose_mesh_is_full_takes_who_grafts_and_prunes_as_it_keeps_its_degree(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_network() as network, AsyncExitStack() as stack:
+        meshes = [
+            await stack.enter_async_context(joined(network, number, accept))
+            for number in range(DEGREE_HIGH + 2)
+        ]
+        hub, *_, last = meshes
+        for mesh in meshes:
+            await mesh.listen()
+        for mesh in meshes[1:]:
+            await mesh.connect(hub.addrs()[0])
+        assert list(last.gossip.mesh) == [hub.peer_id]
+        assert len(hub.gossip.mesh) == DEGREE_HIGH + 1
+        hub.gossip.keep_degree()
+        assert len(hub.gossip.mesh) == DEGREE
+
+
+async def test_who_has_ended_its_delivery_is_handed_nothing_before_its_task_ends(
+    autojump_clock: MockClock,
+) -> None:
+    taken: list[Accepted] = []
+    async with open_network() as network, joined(network, 1, accept) as alice:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(alice.gossip.deliver, taken.append)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            late = GossipMessage(bytes(32), Topic.PRICES, b"late")
+            assert alice.gossip.hear(late, forwarder=None) is None
+        assert taken == []
+        assert (await alice.gossip.receive()).envelope.raw == b"late"
 
 
 async def test_a_link_that_is_cut_holds_what_is_sent(autojump_clock: MockClock) -> None:
