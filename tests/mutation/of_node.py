@@ -278,7 +278,14 @@ LIFE = (
         NODE,
         "            await persist.drain()\n",
         "            pass\n",
-        (f"{_STARTS}::test_what_was_heard_last_is_on_disk_after_leaving",),
+        (f"{_STARTS}::test_who_provided_is_on_disk_with_its_last_word_after_leaving",),
+    ),
+    Mutation(
+        "the last word of each is put to what waits on leaving",
+        NODE,
+        "            remember.keep(everything=True)\n",
+        "            pass\n",
+        (f"{_STARTS}::test_who_provided_is_on_disk_with_its_last_word_after_leaving",),
     ),
 )
 

@@ -291,7 +291,7 @@ async def test_a_node_believes_those_it_hears_more_than_wrong_peers(
         await trio.sleep(100)  # everybody has spoken
         for name in ("bob", "dave", "erin"):  # three of her five peers
             nodes[name].clock.step_ns = 300 * 10**9
-        await trio.sleep(80)
+        await trio.sleep(200)
         assert not carol.observed(facts.ClockDiffers)
         assert not carol.observed(facts.ProviderSkewed)
         for provider in (nodes["alice"], nodes["zoe"]):

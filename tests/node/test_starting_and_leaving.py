@@ -11,9 +11,11 @@ from meshnode.core import facts
 from meshnode.services import ask
 from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL, WATCH_PROTOCOL
 from protocols.queries import WatchRequest
+from protocols.timestamps import rfc3339
 from simulations.model_mesh import ModelMesh, open_model_mesh
 from simulations.world import open_world
 from tests.cast import BOB, id_of
+from tests.node.seeing import value_of
 
 
 async def test_everything_is_served_before_anybody_is_let_in(
@@ -68,3 +70,17 @@ async def test_what_was_heard_last_is_on_disk_after_leaving(autojump_clock: Mock
         await world.stop(bob)
         (stored,) = (await bob.store.load()).latest
         assert str(stored.quote.price) == "8"
+
+
+async def test_who_provided_is_on_disk_with_its_last_word_after_leaving(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world() as world:
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
+        bob = await world.start("bob", connect=[alice])
+        await trio.sleep(20)  # alice speaks every five seconds, and is noted every thirty
+        await world.kill(alice)
+        (seen,) = await value_of(world, bob, "known_providers")
+        await world.stop(bob)
+        (known,) = (await bob.store.load()).nodes
+        assert (known.author, rfc3339(known.last_seen_ns)) == (alice.key, seen.last_seen)
