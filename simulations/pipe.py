@@ -8,6 +8,7 @@ from collections import deque
 
 import trio
 
+from meshnode.adapters.libp2p.waker import Waker
 from simulations.links import Links
 from simulations.timeline import Timeline
 
@@ -31,7 +32,7 @@ class Pipe:
         self._last_due = 0.0
         self._is_ended = False  # nothing more is sent
         self._is_abandoned = False  # nobody reads what is sent
-        self._reader: trio.lowlevel.Task | None = None  # waits for what arrives next
+        self._reader = Waker()  # waits for what arrives next
         self._held = trio.CancelScope()  # around a reader's wait for the link
         self._writers = trio.lowlevel.ParkingLot()
 
@@ -78,9 +79,7 @@ class Pipe:
             elif self._arrived:
                 return self._take(bytes_max)
             else:
-                assert self._reader is None, "one task at a time reads"
-                self._reader = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._stop_reading)
+                await self._reader.wait()
 
     def abandon(self) -> None:
         """Read nothing more; who is reading stops, who waits to write goes on."""
@@ -88,22 +87,13 @@ class Pipe:
         self._under_way.clear()
         self._arrived = self._bytes = 0
         self._writers.unpark_all()
-        self._wake_reader()
+        self._reader.wake()
         self._held.cancel()
 
     def _arrive(self) -> None:
         if not self._is_abandoned:
             self._arrived += 1
-            self._wake_reader()
-
-    def _wake_reader(self) -> None:
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
-
-    def _stop_reading(self, _: object) -> trio.lowlevel.Abort:
-        self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
+            self._reader.wake()
 
     def _take(self, bytes_max: int) -> bytes:
         parts: list[bytes] = []

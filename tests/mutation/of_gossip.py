@@ -105,6 +105,23 @@ RPCS = (
         ),
     ),
     Mutation(
+        "a peer is told of a message once",
+        ROUTER,
+        "new = [i for i in ids if i not in known]",
+        "new = ids",
+        (f"{_TESTS}/test_router.py::test_a_peer_is_told_of_a_message_once",),
+    ),
+    Mutation(
+        "of a list of ids, what is left is what is worked on",
+        CONTROL,
+        "if len(fresh) < len(named):",
+        "if False:",
+        (
+            f"{_CONTROL}::test_an_id_is_worked_on_once_however_often_it_is_named",
+            f"{_CONTROL}::test_ids_are_bounded_and_of_the_right_length",
+        ),
+    ),
+    Mutation(
         "a PRUNE recommends nobody",
         CONTROL,
         "        del prune.peers[:]\n",

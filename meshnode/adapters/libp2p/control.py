@@ -63,11 +63,13 @@ def bound_control(control: Any, topics: frozenset[str]) -> None:
     for requests in (control.ihave, control.iwant, control.idontwant):
         known: set[bytes] = set()
         for request in requests:
-            ids = [i for i in dict.fromkeys(request.messageIDs) if len(i) == MESSAGE_ID_BYTES]
+            named = list(request.messageIDs)
+            ids = [i for i in dict.fromkeys(named) if len(i) == MESSAGE_ID_BYTES]
             fresh = [i for i in ids if i not in known][: MESSAGE_IDS_PER_RPC_MAX - len(known)]
             known.update(fresh)
-            del request.messageIDs[:]
-            request.messageIDs.extend(fresh)
+            if len(fresh) < len(named):  # an honest peer's stay as they are
+                del request.messageIDs[:]
+                request.messageIDs.extend(fresh)
         _keep(requests, [request for request in requests if request.messageIDs])
 
 

@@ -8,6 +8,7 @@ import trio
 
 from meshnode.adapters.libp2p.settings import INTAKE_WAIT_S
 from meshnode.adapters.libp2p.turn import Turn
+from meshnode.adapters.libp2p.waker import Waker
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge
@@ -32,7 +33,7 @@ class Intake:
         # The bound is kept by asking `is_full` before judging: a full queue would lose a message
         # whose name is marked already.
         self._queue: deque[Accepted] = deque()
-        self._arrival = trio.lowlevel.ParkingLot()
+        self._arrival = Waker()
         self._room = trio.lowlevel.ParkingLot()
         self._turn = Turn()
         self.accepted = 0
@@ -52,7 +53,7 @@ class Intake:
         verdict = self._judge(self.topics[topic], key, data)
         if isinstance(verdict, Accepted):
             self._queue.append(verdict)
-            self._arrival.unpark()
+            self._arrival.wake()
         return self.count(verdict)
 
     def count(self, verdict: Verdict) -> Verdict:
@@ -79,7 +80,7 @@ class Intake:
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
         while not self._queue:
-            await self._arrival.park()
+            await self._arrival.wait()
         accepted = self._queue.popleft()
         if self._room:
             self._room.unpark_all()

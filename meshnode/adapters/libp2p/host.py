@@ -2,8 +2,8 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import lru_cache, partial
 from typing import Any
 
 import trio
@@ -54,6 +54,8 @@ from meshnode.ports import (
     TaskStatus,
 )
 from protocols.limits import ADDRS_MAX
+
+IDS_KEPT_MAX = 1_024  # each peer is pinged six times a minute
 
 
 class LibP2PMesh:
@@ -180,13 +182,13 @@ class LibP2PMesh:
 
     async def disconnect(self, peer_id: str) -> None:
         """Close every connection to a peer; never raises."""
-        await self._swarm.close_connections(ID.from_string(peer_id))
+        await self._swarm.close_connections(_id_of(peer_id))
 
     async def open_stream(self, peer_id: str, protocol: str) -> Stream:
         """A new stream to a connected peer. Raises PeerUnreachable."""
         try:
             with trio.fail_after(STREAM_TIMEOUT_S):
-                raw = await self._host.new_stream(ID.from_string(peer_id), [TProtocol(protocol)])
+                raw = await self._host.new_stream(_id_of(peer_id), [TProtocol(protocol)])
         except trio.TooSlowError:
             raise PeerUnreachable(f"{peer_id} did not open {protocol} in time") from None
         except (BaseLibp2pError, ValueError) as error:
@@ -195,19 +197,15 @@ class LibP2PMesh:
 
     def ping(self, peer_id: str, answered: Answered) -> None:
         """Ask a peer for a sign of life; `answered` is called later."""
-        self._pinging.start_soon(self._ping, ID.from_string(peer_id), answered)
+        self._pinging.start_soon(self._ping, _id_of(peer_id), answered)
 
     async def _ping(self, peer: Any, answered: Answered) -> None:
         open_ones = [conn for conn in self._swarm.get_connections(peer) if not conn.is_closed]
         rtt_s: float | None = None
         if open_ones:
             asked_at = trio.current_time()
-            try:
-                with trio.fail_after(PING_TIMEOUT_S):
-                    await open_ones[0].muxed_conn.ping()
-            except (trio.TooSlowError, BaseLibp2pError):
-                pass  # it does not answer, or broke the connection off
-            else:
+            with suppress(BaseLibp2pError), trio.move_on_after(PING_TIMEOUT_S):
+                await open_ones[0].muxed_conn.ping()
                 rtt_s = trio.current_time() - asked_at
                 self._rtt_ms[peer] = round(rtt_s * 1000)
         answered(rtt_s)
@@ -319,6 +317,12 @@ def _was_refused(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+@lru_cache(IDS_KEPT_MAX)
+def _id_of(peer_id: str) -> ID:
+    """The library's form of an id. Raises ValueError."""
+    return ID.from_string(peer_id)
 
 
 def _dial_failure(error: BaseException) -> str:

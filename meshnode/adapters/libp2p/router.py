@@ -27,8 +27,8 @@ class MeshRouter(GossipSub):  # type: ignore[misc]  # the library is untyped to 
         # it would add them up all the same.
         self.scorer = None
         self.dropped_messages = 0  # outbound, a peer's queue being full
-        # Whom we told of which message; what is older than the window is not told again anyway.
-        self._told: deque[set[tuple[Any, Any]]] = deque(maxlen=GOSSIP_WINDOW_HEARTBEATS)
+        # Whom we told of which messages; what is older than the window is not told again anyway.
+        self._told: deque[dict[Any, set[Any]]] = deque(maxlen=GOSSIP_WINDOW_HEARTBEATS)
 
     async def publish(self, msg_forwarder: Any, pubsub_msg: Any) -> None:
         """Pass an accepted message on to the mesh.
@@ -77,13 +77,14 @@ class MeshRouter(GossipSub):  # type: ignore[misc]  # the library is untyped to 
         not, and each costs as much as a message.
         """
         fresh: defaultdict[Any, dict[str, list[Any]]] = defaultdict(dict)
-        telling: set[tuple[Any, Any]] = set()
+        telling: defaultdict[Any, set[Any]] = defaultdict(set)
         for peer, topics in super().gossip_heartbeat().items():
+            known = set[Any]().union(*(told.get(peer, ()) for told in self._told))
             for topic, ids in topics.items():
-                new = [i for i in ids if not any((peer, i) in told for told in self._told)]
+                new = [i for i in ids if i not in known]
                 if new:
                     fresh[peer][topic] = new
-                    telling.update((peer, i) for i in new)
+                    telling[peer].update(new)
         self._told.append(telling)
         return fresh
 

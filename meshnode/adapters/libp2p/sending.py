@@ -13,6 +13,7 @@ from meshnode.adapters.libp2p.settings import (
     OUTBOUND_BYTES_PER_PEER_MAX,
     OUTBOUND_RPCS_PER_PEER_MAX,
 )
+from meshnode.adapters.libp2p.waker import Waker
 
 BATCH_BYTES = 64 * 1024  # of one write; what is left waits behind what is urgent
 
@@ -40,7 +41,7 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
         self._waiting_bytes = 0
         self._is_writing = False
         self._is_lagging = False
-        self._sender = trio.lowlevel.ParkingLot()
+        self._sender = Waker()
         self._publishers = trio.lowlevel.ParkingLot()
 
     def __len__(self) -> int:
@@ -62,9 +63,12 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
             return True  # nothing waits, nor does this: no task is woken for it
         (self._urgent if urgent else self._messages).append(frame)
         self._waiting_bytes += len(frame)
-        if self._sender:
-            self._sender.unpark_all()
+        self._sender.wake()
         return True
+
+    def split_rpc(self, rpc: Any) -> list[Any]:
+        """An RPC in parts that fit; one that does is not copied twice first to find that out."""
+        return [rpc] if rpc.ByteSize() <= self.max_message_size else super().split_rpc(rpc)
 
     async def take(self) -> bytes:
         """What is to be written next, one RPC at least; empty once the queue was closed.
@@ -76,7 +80,7 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
             self._is_lagging = False
             if self._publishers:
                 self._publishers.unpark_all()
-            await self._sender.park()
+            await self._sender.wait()
         batch: list[bytes] = []
         size = 0
         while len(self) and size < BATCH_BYTES:
@@ -109,7 +113,7 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
     def close(self) -> None:
         """The peer is gone: nobody waits for it any more."""
         super().close()
-        self._sender.unpark_all()
+        self._sender.wake()
         self._publishers.unpark_all()
 
 

@@ -30,6 +30,7 @@ from libp2p.stream_muxer.yamux.yamux import (
     TYPE_WINDOW_UPDATE,
 )
 
+from meshnode.adapters.libp2p.waker import Waker
 from meshnode.adapters.libp2p.yamux_frames import HEADER, VERSION, header
 from meshnode.adapters.libp2p.yamux_stream import YamuxStream
 from protocols.errors import Malformed
@@ -67,7 +68,7 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
         self._body_flags = 0
         self._outbound: list[bytes] = []
         self._outbound_bytes = 0
-        self._writer = trio.lowlevel.ParkingLot()
+        self._writer = Waker()
         self._waiting = trio.lowlevel.ParkingLot()
         self._pinged: dict[int, trio.Event] = {}  # by what the answer will repeat
 
@@ -219,13 +220,12 @@ class Yamux(IMuxedConn):  # type: ignore[misc]  # the library is untyped to mypy
             return
         self._outbound.append(frame)
         self._outbound_bytes += len(frame)
-        if self._writer:
-            self._writer.unpark_all()
+        self._writer.wake()
 
     async def _write_all(self) -> None:
         while True:
             while not self._outbound:
-                await self._writer.park()
+                await self._writer.wait()
             data = b"".join(self._outbound)
             self._outbound.clear()
             await self.secured_conn.write(data)

@@ -13,6 +13,7 @@ from libp2p.stream_muxer.yamux.yamux import (
     TYPE_WINDOW_UPDATE,
 )
 
+from meshnode.adapters.libp2p.waker import Waker
 from meshnode.adapters.libp2p.yamux_frames import FRAME_BYTES_MAX, header
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
         self.recv_closed = False
         self.reset_received = False  # by either side
         self._read_bytes = 0  # since the last grant
-        self._readers = trio.lowlevel.ParkingLot()
+        self._reader = Waker()
         self._writers = trio.lowlevel.ParkingLot()
         self._write_lock = trio.Lock()
 
@@ -52,7 +53,7 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
     async def read(self, n: int | None = None) -> bytes:
         """At least one byte, at most `n`; all that is there without `n`.
 
-        Raises MuxedStreamEOF at the end, MuxedStreamReset.
+        One task reads at a time. Raises MuxedStreamEOF at the end, MuxedStreamReset.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self.buffer:
@@ -60,7 +61,7 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
                 raise MuxedStreamReset("the stream was reset")
             if self.recv_closed:
                 raise MuxedStreamEOF("the stream has ended")
-            await self._readers.park()
+            await self._reader.wait()
         if n is None or n < 0 or n >= len(self.buffer):
             data = bytes(self.buffer)
             self.buffer.clear()
@@ -149,8 +150,7 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
     def feed(self, data: Any) -> None:
         """Take in bytes that the window allowed."""
         self.buffer += data
-        if self._readers:
-            self._readers.unpark_all()
+        self._reader.wake()
 
     def widen(self, increment: int) -> None:
         """The peer takes so many bytes more."""
@@ -169,7 +169,7 @@ class YamuxStream(IMuxedStream):  # type: ignore[misc]  # the library is untyped
         if sending:
             self.send_closed = True
             self._writers.unpark_all()
-        self._readers.unpark_all()
+        self._reader.wake()
 
     def _grant(self, size: int) -> None:
         self._read_bytes += size

@@ -30,6 +30,20 @@ async def test_all_that_waits_goes_out_at_once_and_control_first() -> None:
     assert await queue.take() == b"".join(framed_by_hand(rpc(word)) for word in words)
 
 
+def test_an_rpc_goes_as_it_is_where_it_fits_and_else_in_parts() -> None:
+    queue = PeerQueue()
+    queue.max_message_size = 100
+    asked = [bytes([number]) * 46 for number in range(3)]
+    fits, long = (
+        rpc_pb2.RPC(control=rpc_pb2.ControlMessage(iwant=[rpc_pb2.ControlIWant(messageIDs=ids)]))
+        for ids in (asked[:1], asked)
+    )
+    assert queue.split_rpc(fits) == [fits]
+    parts = queue.split_rpc(long)
+    assert all(part.ByteSize() <= 100 for part in parts)
+    assert [i for part in parts for one in part.control.iwant for i in one.messageIDs] == asked
+
+
 async def test_a_write_has_a_size() -> None:
     queue = PeerQueue()
     for _ in range(10):
