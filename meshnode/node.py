@@ -148,7 +148,7 @@ class _Node:
         now_ns = self.platform.wall_clock.now_ns()
         self.book.restore(held)
         for mark in held.marks:
-            if not self.names.restore(Name(*mark), now_ns):
+            if not self.names.restore(mark, now_ns):
                 self.outbox.forget(mark.author)
         last_said: dict[bytes, int] = {}
         for stored in held.latest:

@@ -10,7 +10,11 @@ class VirtualClock:
 
     def __init__(self) -> None:
         self.step_ns = 0
+        self._read_at, self._unset_ns = -1.0, 0
 
     def now_ns(self) -> int:
         """Nanoseconds since the Unix epoch, exact to the microsecond."""
-        return START_NS + self.step_ns + round(trio.current_time() * 10**6) * 1000
+        now = trio.current_time()
+        if now != self._read_at:  # it is read several times for each message
+            self._read_at, self._unset_ns = now, START_NS + round(now * 10**6) * 1000
+        return self._unset_ns + self.step_ns

@@ -26,21 +26,15 @@ class Links:
         self._sides: dict[str, int] = {}
         self._frozen: set[str] = set()
         self._changed = trio.Event()
+        self.is_whole = True  # whether bytes travel everywhere
 
     def lengthen(self, delay_s: Delay) -> None:
         """From now on bytes take so long."""
         self.delay_s = delay_s
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether bytes travel everywhere."""
-        return not (self._cut or self._sides or self._frozen)
-
     def is_open(self, sender: str, receiver: str) -> bool:
         """Whether bytes travel that way now."""
-        if not (self._cut or self._sides or self._frozen):
-            return True
-        return (
+        return self.is_whole or (
             (sender, receiver) not in self._cut
             and self._sides.get(sender, 0) == self._sides.get(receiver, 0)
             and sender not in self._frozen
@@ -57,6 +51,7 @@ class Links:
         self._cut.add((one, other))
         if not one_way:
             self._cut.add((other, one))
+        self._look_at_whole()
 
     def mend(self, one: str, other: str) -> None:
         """Open the link both ways."""
@@ -79,6 +74,7 @@ class Links:
     def freeze(self, node: str) -> None:
         """Stop what a node hears and says."""
         self._frozen.add(node)
+        self._look_at_whole()
 
     def thaw(self, node: str) -> None:
         """Let it hear and say again, what was held first."""
@@ -89,6 +85,10 @@ class Links:
         """Whether a node's process stands still."""
         return node in self._frozen
 
+    def _look_at_whole(self) -> None:
+        self.is_whole = not (self._cut or self._sides or self._frozen)
+
     def _tell(self) -> None:
+        self._look_at_whole()
         self._changed.set()
         self._changed = trio.Event()

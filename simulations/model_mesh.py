@@ -259,7 +259,9 @@ class ModelMesh:
 
     def _reaches(self, peer: str) -> bool:
         links = self._network.links
-        return links.is_open(self._peer_id, peer) and links.is_open(peer, self._peer_id)
+        return links.is_whole or (
+            links.is_open(self._peer_id, peer) and links.is_open(peer, self._peer_id)
+        )
 
     async def _wait_reached(self, peer: str) -> None:
         links = self._network.links

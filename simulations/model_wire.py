@@ -53,7 +53,8 @@ class Wire:
         What is sent in one moment travels together.
         """
         links, sender, receiver = self._links, self._sender, self._receiver
-        if self._held is not None or not links.is_open(sender, receiver):
+        # Asked at each message, and nearly always all is well.
+        if self._held is not None or not (links.is_whole or links.is_open(sender, receiver)):
             self._hold(arrive, args)
             return
         now = trio.current_time()
@@ -63,7 +64,8 @@ class Wire:
         self._timeline.call_at(self._free_at, self._arrive, arrive, args)
 
     def _arrive(self, arrive: Callable[..., None], args: tuple[Any, ...]) -> None:
-        if self._held is None and self._links.is_open(self._sender, self._receiver):
+        links = self._links
+        if self._held is None and (links.is_whole or links.is_open(self._sender, self._receiver)):
             arrive(*args)
         else:
             self._hold(arrive, args)

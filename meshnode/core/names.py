@@ -97,17 +97,29 @@ def _nonzero(digest: int) -> int:
 
 
 class _Author:
-    """An author's two windows. `fresh_ns`: when it was last heard, or last found to be kept."""
+    """An author's windows, each from its first name on: most authors never say a price.
+
+    `fresh_ns`: when it was last heard, or last found to be kept.
+    """
 
     __slots__ = ("fresh_ns", "presence", "prices")
 
     def __init__(self) -> None:
         self.fresh_ns = 0
-        self.prices = NameWindow(NAME_WINDOW)
-        self.presence = NameWindow(0)
+        self.prices: NameWindow | None = None
+        self.presence: NameWindow | None = None
 
-    def window(self, topic: Topic) -> NameWindow:
+    def window(self, topic: Topic) -> NameWindow | None:
         return self.prices if topic is Topic.PRICES else self.presence
+
+    def begun_window(self, topic: Topic) -> NameWindow:
+        if topic is Topic.PRICES:
+            if self.prices is None:
+                self.prices = NameWindow(NAME_WINDOW)
+            return self.prices
+        if self.presence is None:
+            self.presence = NameWindow(0)
+        return self.presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +162,15 @@ class Names:
 
     def classify(self, name: Name, digest: int) -> Standing:
         """Where a name stands; `digest` is 64 bits of its body's hash. Changes nothing."""
-        author = self._authors.get(name.author)
-        if author is None:
+        window = self._window(name)
+        if window is None:
             return Standing.NEW if name.seq >= 1 else Standing.TOO_OLD
-        return author.window(name.topic).classify(name.epoch, name.seq, digest)
+        return window.classify(name.epoch, name.seq, digest)
 
     def is_ahead(self, name: Name) -> bool:
         """Whether a name is beyond its author's mark."""
-        author = self._authors.get(name.author)
-        if author is None:
-            return True
-        window = author.window(name.topic)
-        return (name.epoch, name.seq) > (window.epoch, window.seq)
+        window = self._window(name)
+        return window is None or (name.epoch, name.seq) > (window.epoch, window.seq)
 
     def make_room(self, author: bytes, now_ns: int) -> bool:
         """Whether the author may be marked; forgets another one where that is what it takes."""
@@ -175,10 +184,10 @@ class Names:
 
     def mark(self, name: Name, digest: int, now_ns: int) -> None:
         """Take a name, which must be NEW and have room, as seen and its author as heard."""
-        author = self._heard(name.author, now_ns)
-        author.window(name.topic).mark(name.epoch, name.seq, digest)
+        window = self._heard(name.author, now_ns).begun_window(name.topic)
+        window.mark(name.epoch, name.seq, digest)
         if name.topic is Topic.PRICES:
-            self._windows[name.author] = author.prices
+            self._windows[name.author] = window
             self._windows.move_to_end(name.author)
             if len(self._windows) > self._windows_max:
                 _, least_recent = self._windows.popitem(last=False)
@@ -194,7 +203,7 @@ class Names:
         if not self.make_room(mark.author, now_ns):
             return False
         author = self._heard(mark.author, now_ns)
-        author.window(mark.topic).restore(mark.epoch, mark.seq)
+        author.begun_window(mark.topic).restore(mark.epoch, mark.seq)
         return True
 
     def marks(self) -> Iterator[Name]:
@@ -202,7 +211,7 @@ class Names:
         for key, author in self._authors.items():
             for topic in Topic:
                 window = author.window(topic)
-                if window.seq:
+                if window is not None and window.seq:
                     yield Name(key, topic, window.epoch, window.seq)
 
     def statistics(self) -> NamesStatistics:
@@ -210,6 +219,10 @@ class Names:
         return NamesStatistics(
             len(self._authors), len(self._windows), self._forgotten, self._demoted, self._refused
         )
+
+    def _window(self, name: Name) -> NameWindow | None:
+        author = self._authors.get(name.author)
+        return None if author is None else author.window(name.topic)
 
     def _heard(self, key: bytes, now_ns: int) -> _Author:
         author = self._authors.get(key)

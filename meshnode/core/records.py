@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
-from typing import NamedTuple, overload
+from typing import NamedTuple, TypeAlias, overload
 
-from protocols.ids import Topic
+from protocols.messages import Name
 from protocols.quotes import Quote, Row, as_quote
 
 
@@ -95,13 +95,8 @@ class StoredQuotes(Sequence[StoredQuote]):
         return self._stored
 
 
-class Mark(NamedTuple):
-    """The highest (epoch, seq) accepted from an author on a topic."""
-
-    author: bytes
-    topic: Topic
-    epoch: int
-    seq: int
+# The highest name accepted from an author on a topic.
+Mark: TypeAlias = Name
 
 
 class EnvelopeKey(NamedTuple):

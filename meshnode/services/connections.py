@@ -91,7 +91,7 @@ class Connections:
             self._dialler,
             addresses,
             self._since.keys,
-            self.nodes,
+            self._company,
             self._heard,
             lambda: presence.outage.since is not None,
             rng,
@@ -120,6 +120,9 @@ class Connections:
         """The nodes connected now."""
         return frozenset(filter(self.is_node, self._mesh.peer_ids()))
 
+    def _company(self) -> int:
+        return sum(map(self.is_node, self._mesh.peer_ids()))
+
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?
 
@@ -129,7 +132,7 @@ class Connections:
         if not places:
             raise PeerUnreachable(f"no address of {peer} is known")
         await self._dialler.dial(places[-1])
-        if len(self.nodes()) > self._peers_aim:
+        if self._company() > self._peers_aim:
             # It may have ended our connection because it has too many; we have others.
             now = trio.current_time()
             lately = {one: at for one, at in self._looked_at.items() if now - at < LOOK_BACK_S}
@@ -238,7 +241,7 @@ class Connections:
             await trio.sleep(delay_s)
 
     def _seed_delay_s(self, attempt: int, *, hung_up: bool) -> float:
-        connected = len(self.nodes())
+        connected = self._company()
         if hung_up and connected >= self._peers_aim > 0:
             # A seed of many has no place for all of them: those who have others let it be.
             return RETRY.cap_s * (1 - RETRY.jitter * self._rng.random())

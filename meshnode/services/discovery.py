@@ -27,8 +27,8 @@ DIALS_MAX = 6  # under way at a time: who does not answer holds one for five sec
 class Discovery:
     """Chooses from the address book.
 
-    `connected` gives the ids of the peers connected now, `nodes` of those of them that are nodes:
-    who only asks us for something is no company. `heard` gives the ids of the nodes that we hear,
+    `connected` gives the ids of the peers connected now, `company` how many of them are nodes:
+    who only asks us for something is none. `heard` gives the ids of the nodes that we hear,
     or None while we miss no provider; `blind` tells that none is there.
     """
 
@@ -37,7 +37,7 @@ class Discovery:
         dialler: Dialler,
         addresses: AddressBook,
         connected: Callable[[], AbstractSet[str]],
-        nodes: Callable[[], AbstractSet[str]],
+        company: Callable[[], int],
         heard: Callable[[], AbstractSet[str] | None],
         blind: Callable[[], bool],
         rng: Rng,
@@ -48,7 +48,7 @@ class Discovery:
         self._dialler = dialler
         self._addresses = addresses
         self._connected = connected
-        self._nodes = nodes
+        self._company = company
         self._heard = heard
         self._blind = blind
         self._rng = rng
@@ -74,7 +74,7 @@ class Discovery:
         """
         if self._dialling is None:
             return math.inf
-        company = len(self._nodes())
+        company = self._company()
         address = self._next(company)
         if address is not None:
             self._under_way.add(address.peer_id)

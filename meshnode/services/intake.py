@@ -4,7 +4,6 @@ import trio
 
 from meshnode.core.book import Applied, Book
 from meshnode.core.outbox import Outbox
-from meshnode.core.records import Mark
 from meshnode.core.verdicts import Accepted
 from meshnode.ports import Gossip, TaskStatus, WallClock
 from meshnode.services.feed import Feed, PricesChanged
@@ -45,25 +44,27 @@ class Intake:
 
     def take(self, envelope: Envelope) -> None:
         """Apply one message that was heard live."""
-        message, applied = envelope.message, _NOTHING
-        if isinstance(message.payload, PriceUpdate):
-            applied = self._book.apply(envelope, self._wall_clock.now_ns())
-            self.updates += 1
-        if isinstance(message.payload, PresenceUpdate) and message.payload.role is Role.CONSUMER:
-            self._outbox.put_aside(Mark(*message.name))
-        else:
-            # The mark travels with what the message changed, in one batch: a mark on disk without
-            # its quotes would make the quotes count as seen, and lose them.
-            self._outbox.put(applied, Mark(*message.name))
-        if applied.changed:
-            self._feed.publish(PricesChanged(applied.changed))
-        match message.payload:
-            case PriceUpdate() | PresenceUpdate() as payload:
-                self._remember.heard(message.author, payload, message.issued_ns)
-                begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES
-                self._presence.heard(message.author, payload, message.issued_ns, begins=begins)
+        message = envelope.message
+        payload, begins = message.payload, False
+        match payload:
+            case PriceUpdate():
+                begins = message.seq <= FIRST_PRICES
+                applied = self._book.apply(envelope, self._wall_clock.now_ns())
+                self.updates += 1
+                # The mark travels with what the message changed, in one batch: a mark on disk
+                # without its quotes would make the quotes count as seen, and lose them.
+                self._outbox.put(applied, message.name)
+                if applied.changed:
+                    self._feed.publish(PricesChanged(applied.changed))
+            case PresenceUpdate(role=Role.CONSUMER):
+                self._outbox.put_aside(message.name)
+            case PresenceUpdate():
+                self._outbox.put(_NOTHING, message.name)
             case Reserved():
-                pass  # relayed, not applied
+                self._outbox.put(_NOTHING, message.name)
+                return  # relayed, not applied
+        self._remember.heard(message.author, payload, message.issued_ns)
+        self._presence.heard(message.author, payload, message.issued_ns, begins=begins)
 
     def take_held(self, envelope: Envelope) -> bool:
         """Apply one price update out of a peer's memory; returns whether it changed anything.

@@ -59,7 +59,7 @@ class Proofs(Checker):
             if proof is None:
                 continue  # it was written before, or was let go of for want of room
             payload = proof.payload
-            if not isinstance(payload, PriceUpdate) or stored.quote not in payload.quotes:
+            if not isinstance(payload, PriceUpdate) or stored.row not in payload.rows:
                 self.violated(node.name, f"stored {stored.quote} that its proof does not contain")
 
     def _verify(self, node: WorldNode, raw: bytes, deed: str) -> Message | None:

@@ -56,7 +56,7 @@ MUTATIONS = (
     Mutation(
         "simulated: marks on disk count after a restart",
         "meshnode/node.py",
-        "            if not self.names.restore(Name(*mark), now_ns):\n"
+        "            if not self.names.restore(mark, now_ns):\n"
         "                self.outbox.forget(mark.author)\n",
         "            pass\n",
         _LIARS,

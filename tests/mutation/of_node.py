@@ -241,7 +241,7 @@ LIFE = (
     Mutation(
         "stored marks count after a restart",
         NODE,
-        "if not self.names.restore(Name(*mark), now_ns):",
+        "if not self.names.restore(mark, now_ns):",
         "if False:",
         (f"{_ATTACKS}::test_a_replay_is_refused_after_the_receiver_s_restart",),
     ),

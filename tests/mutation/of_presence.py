@@ -65,15 +65,15 @@ MUTATIONS = (
     Mutation(
         "of a provider that starts again nobody asks what it said",
         "meshnode/services/intake.py",
-        "begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES",
+        "begins = message.seq <= FIRST_PRICES",
         "begins = False",
         (_AGAIN,),
     ),
     Mutation(
         "first words without prices are not enough",
         "meshnode/services/intake.py",
-        "begins = isinstance(payload, PriceUpdate) and message.seq <= FIRST_PRICES",
-        "begins = message.seq <= FIRST_PRICES",
+        "payload, begins = message.payload, False",
+        "payload, begins = message.payload, message.seq <= FIRST_PRICES",
         (_AGAIN,),
     ),
     Mutation(

@@ -121,15 +121,15 @@ TRANSACTIONS = (
     Mutation(
         "marks and quotes travel together",
         "meshnode/services/intake.py",
-        "self._outbox.put(applied, Mark(*message.name))",
+        "self._outbox.put(applied, message.name)",
         "self._outbox.put(applied)",
         ("tests/node/test_attacks.py::test_a_replay_is_refused_after_the_receiver_s_restart",),
     ),
     Mutation(
         "quotes travel with their marks",
         "meshnode/services/intake.py",
-        "self._outbox.put(applied, Mark(*message.name))",
-        "self._outbox.put(Applied(), Mark(*message.name))",
+        "self._outbox.put(applied, message.name)",
+        "self._outbox.put(Applied(), message.name)",
         (
             "tests/node/test_stories.py"
             "::test_what_a_node_kept_is_served_after_its_restart_without_any_peer",
@@ -239,8 +239,8 @@ FILES = (
     Mutation(
         "a consumer's word alone is not written at once",
         "meshnode/services/intake.py",
-        "            self._outbox.put_aside(Mark(*message.name))\n",
-        "            self._outbox.put(applied, Mark(*message.name))\n",
+        "self._outbox.put_aside(message.name)",
+        "self._outbox.put(_NOTHING, message.name)",
         ("tests/services/test_remember.py::test_a_consumer_s_word_alone_is_written_with_others",),
     ),
     Mutation(
