@@ -132,7 +132,7 @@ class ModelNetwork:
                 self.off_degree[peer] = None
             elif peer in self.nodes:
                 self.nodes[peer].gossip.keep_degree()
-        gossips = [mesh.gossip for mesh in self.nodes.values() if mesh.gossip.judges]
+        gossips = [gossip for mesh in self.nodes.values() if (gossip := mesh.gossip).judges]
         everybody = {gossip.number for gossip in gossips}
         if not all(everybody <= message.heard_by for heard in self.recent for message in heard):
             for gossip in gossips:

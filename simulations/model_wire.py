@@ -60,7 +60,8 @@ class Wire:
         now = trio.current_time()
         if now != self._sent_at:
             self._sent_at = now
-            self._free_at = max(now + links.delay_s(sender, receiver), self._free_at)
+            if (due := now + links.delay_s(sender, receiver)) > self._free_at:
+                self._free_at = due
         self._timeline.call_at(self._free_at, self._arrive, arrive, args)
 
     def _arrive(self, arrive: Callable[..., None], args: tuple[Any, ...]) -> None:

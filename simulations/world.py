@@ -84,6 +84,7 @@ class World(Generic[N_co]):
         self.clock = VirtualClock()
         self.by_name: dict[str, WorldNode] = {}
         self._by_id: dict[str, WorldNode] = {}
+        self._running: tuple[WorldNode, ...] | None = ()  # None: some began or ended
         self._nursery = nursery
         self._seed = seed
         self._witnesses: tuple[Witness, ...] = ()
@@ -189,9 +190,11 @@ class World(Generic[N_co]):
                 stack.push_async_callback(self._kill_if_running, started[-1])
             yield tuple(started)
 
-    def running(self) -> list[WorldNode]:
+    def running(self) -> tuple[WorldNode, ...]:
         """The nodes that run now, in the order in which they were first named."""
-        return [node for node in self.by_name.values() if node.is_running]
+        if self._running is None:
+            self._running = tuple([node for node in self.by_name.values() if node.is_running])
+        return self._running
 
     # --- their lives ------------------------------------------------------------------------
 
@@ -225,11 +228,13 @@ class World(Generic[N_co]):
                         )
                     )
                     node.started_at, node.ended_at = trio.current_time(), None
+                    self._running = None
                     for witness in self._witnesses:
                         witness.started(node)
                     task_status.started()
         finally:
             node.started_at, node.ended_at = None, trio.current_time()
+            self._running = None
             for witness in self._witnesses:
                 witness.ended(node)
             node.ended.set()

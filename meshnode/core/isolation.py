@@ -23,7 +23,7 @@ class Isolation:
     @property
     def begins_at(self) -> float:
         """When it begins if nobody answers; infinite while it lasts."""
-        return math.inf if self.is_isolated else self._answered_at + ISOLATED_AFTER_S
+        return self._answered_at + ISOLATED_AFTER_S if self._since is None else math.inf
 
     def silent_s(self, now: float) -> float:
         """How long nobody has answered."""

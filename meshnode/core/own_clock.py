@@ -105,9 +105,10 @@ class OwnClock:
 
     # --- our clock itself -------------------------------------------------------------------
 
-    def read(self, now: float, now_ns: int) -> None:
-        """Our clock was read: if it went otherwise than the steady one, it was set.
+    def read(self, now: float, now_ns: int) -> int:
+        """The time to judge by, our clock having been read at `now_ns`.
 
+        If it went otherwise than the steady one, it was set.
         Then what peers told before is forgotten. A correction stays as right as it was if it takes
         part in the step: most often the clock is set right. A clock that was right is believed
         until others tell, as it goes on after a machine slept.
@@ -115,7 +116,7 @@ class OwnClock:
         off_s = now_ns / 1e9 - now  # exact to a microsecond
         before_s, self._off_s = self._off_s, off_s
         if before_s is None or -STEP_MIN_S <= off_s - before_s <= STEP_MIN_S:
-            return
+            return now_ns - self._ahead_ns
         step_s = off_s - before_s
         step_ns = round(step_s * 1e9)
         self._was_set = True
@@ -124,6 +125,7 @@ class OwnClock:
         self._in_time = {author: (at, ahead_ns + step_ns) for author, (at, ahead_ns) in kept}
         if self._ahead_ns:
             self._correct(self._ahead_ns + step_ns)
+        return now_ns - self._ahead_ns
 
     def was_set(self) -> bool:
         """Whether our clock was set since the last call."""

@@ -3,7 +3,7 @@
 What speaks against a provider stands in `doubts`, what follows from what in `lifecycle`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
 
@@ -171,6 +171,11 @@ class Providers:
     def knows(self, peer: str) -> bool:
         """Whether a peer ever said, and is not forgotten to have said, that it is a node."""
         return self._table.find(peer) is not None or peer in self._consumers.peers()
+
+    def unknown_of(self, peers: Iterable[str]) -> int:
+        """Of how many of these peers that is not so."""
+        consumers, find = self._consumers.peers(), self._table.find
+        return sum(1 for peer in peers if peer not in consumers and find(peer) is None)
 
     def counts(self) -> Mapping[str, int]:
         """How many providers were discovered, returned, and were lost since the start."""

@@ -28,9 +28,7 @@ class JudgingClock:
 
     def now_ns(self) -> int:
         """Unix time to judge messages by; nothing is issued by it."""
-        now_ns = self._wall_clock.now_ns()
-        self._own_clock.read(trio.current_time(), now_ns)
-        return self._own_clock.corrected_ns(now_ns)
+        return self._own_clock.read(trio.current_time(), self._wall_clock.now_ns())
 
     def accepted(self, message: Message, now_ns: int) -> None:
         """A message of another author was judged at `now_ns`, and accepted."""

@@ -121,7 +121,10 @@ class Connections:
         return frozenset(filter(self.is_node, self._mesh.peer_ids()))
 
     def _company(self) -> int:
-        return sum(map(self.is_node, self._mesh.peer_ids()))
+        """How many of the nodes connected there are; asked at every beat, and nearly all answer."""
+        peers, answering = self._mesh.peer_ids(), self._topology.answering()
+        silent = [peer for peer in peers if peer not in answering]
+        return len(peers) - len(silent) + sum(map(self.is_node, silent))
 
     async def redial(self, peer: str) -> None:
         """Dial a peer where it says that it is or where it last was, once: is it still there?

@@ -5,7 +5,7 @@ may be reached, and what time it is elsewhere.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Sequence
 from dataclasses import dataclass, replace
 
 import trio
@@ -82,6 +82,10 @@ class Topology:
 
     # --- what is known ----------------------------------------------------------------------
 
+    def answering(self) -> KeysView[str]:
+        """The connected peers that answer like nodes of our network."""
+        return self._neighbours.keys()
+
     def answered(self, peer: str) -> bool:
         """Whether a connected peer answers like a node of our network."""
         return peer in self._neighbours
@@ -113,8 +117,9 @@ class Topology:
         for neighbour in self._neighbours.values():
             if now < neighbour.until:
                 told |= neighbour.peers
+        told.discard(own_id)
         # Of those whom we hear ourselves, our own judgement counts.
-        unheard = sum(peer != own_id and not providers.knows(peer) for peer in told)
+        unheard = providers.unknown_of(told)
         return providers.present_count + (not providers.is_present(own_id)) + unheard
 
     def size_told(self) -> int:

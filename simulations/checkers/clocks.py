@@ -61,9 +61,8 @@ class Clocks(Informed):
     def tick(self) -> None:
         """What has been wrong for half a minute has been noticed."""
         now = trio.current_time()
-        for node in self.world.by_name.values():
-            episode = self.faults.last_episode(Kind.CLOCK, node)
-            if episode is None or episode.ended_at_s is not None or not node.is_running:
+        for node, episode in self.faults.episodes(Kind.CLOCK):
+            if episode.ended_at_s is not None or not node.is_running:
                 self._wrong.pop(node, None)
                 continue
             wrong = self._wrong.get(node)

@@ -43,7 +43,8 @@ class Disks(Checker):
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """A tick is new to the disk, unless the file is."""
         for tick in batch.ticks:
-            key = (node, tick.author, tick.epoch, tick.seq, tick.quote.asset)
+            author, epoch, seq, *_ = tick.said
+            key = (node, author, epoch, seq, tick.row[0])
             # Out of a peer's memory and heard late: then the history has it of both.
             if key in self._written and not self._catches_up(node):
                 self.violated(node.name, f"wrote tick {key[2:]} twice")

@@ -55,7 +55,7 @@ class Proofs(Checker):
             if (message.author, message.epoch, message.seq) != key:
                 self.violated(node.name, f"stored an envelope under another's name, {key}")
         for stored in batch.latest:
-            proof = proofs.get(EnvelopeKey(stored.author, stored.epoch, stored.seq))
+            proof = proofs.get(EnvelopeKey(*stored.said[:3]))
             if proof is None:
                 continue  # it was written before, or was let go of for want of room
             payload = proof.payload

@@ -51,6 +51,11 @@ class Reach(Witness):
         healed_at_s = self.faults.healed_at_s
         return trio.current_time() - (0.0 if healed_at_s is None else healed_at_s)
 
+    @property
+    def any_alone(self) -> bool:
+        """Whether any node may be alone, as of the last second."""
+        return bool(self._alone_since)
+
     def alone_s(self, node: WorldNode) -> float:
         """For how long nothing that runs could be reached from it, both ways; to the second."""
         since = self._alone_since.get(node)

@@ -67,14 +67,20 @@ class Splits(Checker):
 
     def tick(self) -> None:
         """Look at every node that is alone, and at every small side without a provider."""
+        if self._reach.any_alone:
+            self._look_at_the_alone()
+        else:
+            self._accused = {one for one in self._accused if one[1] != "alone"}
+        if self.faults.sides:
+            self._look_at_sides()
+
+    def _look_at_the_alone(self) -> None:
         for node in self.world.running():
             alone_s = self._reach.without_company_s(node)
             if alone_s == 0:
                 self._accused.discard((node, "alone"))
             elif alone_s > ISOLATED_WITHIN_S and self._reach.untouched_s(node) > alone_s:
                 self._look_at_one_alone(node, alone_s)
-        if self.faults.sides:
-            self._look_at_sides()
 
     def _look_at_one_alone(self, node: WorldNode, alone_s: float) -> None:
         told = f"is alone for {alone_s:.1f} s"

@@ -105,8 +105,8 @@ MUTATIONS = (
     Mutation(
         "a clock that is set is noticed when it is judged by",
         CLOCK_CHECK,
-        "        self._own_clock.read(trio.current_time(), now_ns)\n",
-        "",
+        "self._own_clock.read(trio.current_time(), self._wall_clock.now_ns())",
+        "self._own_clock.corrected_ns(self._wall_clock.now_ns())",
         (f"{_CLOCK}::test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected",),
     ),
 )

@@ -57,10 +57,13 @@ def bound_control(control: Any, topics: frozenset[str]) -> None:
     A topic that is no text goes as well: answering it would raise.
     """
     for entries in (control.ihave, control.graft, control.prune):
-        _keep(entries, [entry for entry in entries if entry.topicID in topics])
+        if entries:
+            _keep(entries, [entry for entry in entries if entry.topicID in topics])
     for prune in control.prune:
         del prune.peers[:]
     for requests in (control.ihave, control.iwant, control.idontwant):
+        if not requests:
+            continue  # most say one thing only
         known: set[bytes] = set()
         for request in requests:
             named = list(request.messageIDs)

@@ -60,8 +60,9 @@ class MemoryStore:
         # Who commits has waited for it: a turn of the scheduler more would only cost time.
         await trio.lowlevel.checkpoint_if_cancelled()
         self._forget(batch.forgotten)
+        # Fields by their place: of a large world every node keeps its prices here.
         for stored in batch.latest:
-            self._latest[stored.asset, stored.author] = stored
+            self._latest[stored[1][0], stored[0][0]] = stored
         for stored in batch.ticks:
             self._append(stored)
         self._envelopes.update(batch.envelopes)
@@ -109,8 +110,9 @@ class MemoryStore:
             self._last_sign_ns = batch.last_sign_ns
 
     def _append(self, stored: StoredQuote) -> None:
-        ticks = self._ticks.setdefault(stored.asset, {})
-        ticks[stored.received_ns, stored.author, stored.epoch, stored.seq] = stored
+        said = stored.said
+        ticks = self._ticks.setdefault(stored.row[0], {})
+        ticks[said.received_ns, said.author, said.epoch, said.seq] = stored
         if len(ticks) > TICKS_PER_ASSET_MAX:
             # In order of arrival as good as in order of insertion.
             del ticks[next(iter(ticks))]
