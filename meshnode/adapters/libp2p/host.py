@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 
 import trio
@@ -55,6 +56,7 @@ from meshnode.ports import (
 )
 from protocols.limits import ADDRS_MAX
 
+_IS_CLOSED = attrgetter("is_closed")
 IDS_KEPT_MAX = 1_024  # each peer is pinged six times a minute
 
 
@@ -123,8 +125,9 @@ class LibP2PMesh:
         return tuple(map(str, self._connected()))
 
     def _connected(self) -> list[Any]:
-        connections = self._swarm.get_connections_map()
-        return [peer for peer, conns in connections.items() if any(not c.is_closed for c in conns)]
+        # Asked several times at every beat: the library would copy the map for each.
+        connections = self._swarm.connections
+        return [peer for peer, conns in connections.items() if not all(map(_IS_CLOSED, conns))]
 
     def _addrs_of(self, peer: Any) -> tuple[str, ...]:
         try:

@@ -30,7 +30,7 @@ class Cipher:
         """The next message, with its tag. Raises IOException when nonces have run out."""
         return bytes(self._aead.encrypt(self._next(), plaintext, None))
 
-    def decrypt(self, message: memoryview) -> bytes:
+    def decrypt(self, message: bytes | memoryview) -> bytes:
         """The next message's plaintext. Raises DecryptionFailedException."""
         try:
             return bytes(self._aead.decrypt(self._next(), message, None))
@@ -113,6 +113,8 @@ class NoiseSession(BaseSession):  # type: ignore[misc]  # the library is untyped
 
     def _decrypt(self, received: bytes) -> bytes:
         """The plaintext of the messages that are whole with what has been received."""
+        if not self._partial and _is_one_message(received):
+            return self._inbound.decrypt(received[LENGTH_BYTES:])  # as mostly
         plain, start = [], 0
         self._partial += received
         with memoryview(self._partial) as encrypted:
@@ -126,6 +128,11 @@ class NoiseSession(BaseSession):  # type: ignore[misc]  # the library is untyped
                 start = end
         del self._partial[:start]
         return b"".join(plain)
+
+
+def _is_one_message(received: bytes) -> bool:
+    length = int.from_bytes(received[:LENGTH_BYTES], "big")
+    return len(received) == LENGTH_BYTES + length
 
 
 class NoiseTransport(Transport):  # type: ignore[misc]  # the library is untyped to mypy
