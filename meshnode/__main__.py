@@ -22,17 +22,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 -- the edge to the shell; bugs are raised again
         code = report(error, as_json="--json" in arguments)
     for stream in (sys.stdout, sys.stderr):
-        _give_up_if_broken(stream)
+        _give_up_if_lost(stream)
     return code
 
 
-def _give_up_if_broken(stream: TextIO | None) -> None:
-    """The interpreter flushes at its end, and would fail for a reader (`| head`) that left."""
+def _give_up_if_lost(stream: TextIO | None) -> None:
+    """The interpreter flushes at its end, and would fail for a reader that left or a full disk."""
     if stream is None:
         return
     try:
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

@@ -4,6 +4,7 @@ With `--json` the error is a JSON document, on stderr as well: what a pipe reads
 answer or nothing.
 """
 
+import errno
 import json
 import re
 import sys
@@ -18,6 +19,8 @@ from protocols.errors import ProtocolError
 DONE, FAILED, USAGE = 0, MeshnodeError.exit_code, ConfigError.exit_code
 INTERRUPTED = 130  # the shell's 128 + SIGINT
 
+# Of a file that was open already; what cannot be opened is named where it is opened.
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _INSTALL = (
     "install what it needs, then meshnode again; on Debian: "
     "apt-get install build-essential python3-dev python3-venv libgmp-dev"
@@ -31,6 +34,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
         return INTERRUPTED
     for cause in causes:
         if isinstance(cause, SystemExit):
+            if isinstance(cause.__context__, BrokenPipeError):
+                return DONE  # so ends the printing of help whose reader had enough
             return cause.code if isinstance(cause.code, int) else FAILED
     if all(isinstance(cause, BrokenPipeError) for cause in causes):
         return DONE  # the reader had enough
@@ -39,7 +44,7 @@ def report(error: BaseException, *, as_json: bool) -> int:
     if len(told) < len(findings):
         raise error
     code, message, exit_code = told[0]
-    with suppress(BrokenPipeError):  # where nobody reads it the exit code tells all the same
+    with suppress(OSError):  # where nobody reads it the exit code tells all the same
         _print(code, message, as_json=as_json)
     return exit_code
 
@@ -63,6 +68,8 @@ def _finding(error: BaseException) -> tuple[str, str, int] | None:
             return "bad_reply", f"the peer's answer breaks the protocol: {error}", FAILED
         case ImportError() if not (error.name or "").startswith(("meshnode", "protocols")):
             return "missing_library", f"cannot load {error.name}: {error}\n{_INSTALL}", FAILED
+        case OSError() if error.errno in _UNWRITTEN and error.filename is None:
+            return "output_lost", f"cannot write the output: {error.strerror}", FAILED
         case _:
             return None
 

@@ -197,6 +197,10 @@ def test_a_reader_that_left_is_no_error() -> None:
     [
         ("2>&1 >/dev/null | true", "frobnicate", 2),
         ("2>&-", "frobnicate", 2),
+        ("| true", "--help", 0),
+        (">/dev/full", "--help", 1),
+        (">/dev/full", "version", 1),
+        ("2>/dev/full", "frobnicate", 2),
         (">&-", "version", 0),
         ("2>&-", "version", 0),
     ],

@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -16,6 +17,7 @@ from protocols.errors import Malformed
         (DataDirInUse("x"), "data_dir_in_use", 1),
         (QueryRefused("rate_limited", "x"), "rate_limited", 1),
         (Malformed("x"), "bad_reply", 1),
+        (OSError(errno.ENOSPC, "x"), "output_lost", 1),
     ],
 )
 def test_each_error_has_a_code_and_an_exit_code(
