@@ -20,7 +20,7 @@ DONE, FAILED, USAGE = 0, MeshnodeError.exit_code, ConfigError.exit_code
 INTERRUPTED = 130  # the shell's 128 + SIGINT
 
 # Of a file that was open already; what cannot be opened is named where it is opened.
-_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _INSTALL = (
     "install what it needs, then meshnode again; on Debian: "
     "apt-get install build-essential python3-dev python3-venv libgmp-dev"

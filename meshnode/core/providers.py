@@ -173,7 +173,7 @@ class Providers:
         return self._table.find(peer) is not None or peer in self._consumers.peers()
 
     def unknown_of(self, peers: Iterable[str]) -> int:
-        """Of how many of these peers that is not so."""
+        """How many of these peers never said so, or are forgotten to have."""
         consumers, find = self._consumers.peers(), self._table.find
         return sum(1 for peer in peers if peer not in consumers and find(peer) is None)
 

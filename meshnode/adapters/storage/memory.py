@@ -60,9 +60,8 @@ class MemoryStore:
         # Who commits has waited for it: a turn of the scheduler more would only cost time.
         await trio.lowlevel.checkpoint_if_cancelled()
         self._forget(batch.forgotten)
-        # Fields by their place: of a large world every node keeps its prices here.
         for stored in batch.latest:
-            self._latest[stored[1][0], stored[0][0]] = stored
+            self._latest[stored.row[0], stored.said.author] = stored
         for stored in batch.ticks:
             self._append(stored)
         self._envelopes.update(batch.envelopes)
