@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import KeysView
+from collections.abc import Iterator, KeysView
 from heapq import heapify, heappop, heappush
 from itertools import takewhile
 
@@ -27,15 +27,16 @@ class Consumers:
     """Who is present, by key. Everything costs O(log n) at most, amortised."""
 
     def __init__(self) -> None:
-        # When each was last heard and until when it is present; the one heard last stands last.
-        self._heard: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+        # When each was last heard, until when it is present, and when it was first heard; the one
+        # heard last stands last.
+        self._heard: OrderedDict[bytes, tuple[float, float, float]] = OrderedDict()
         # Both ways, once a consumer: an id in base58 costs more than all else that is done here.
         self._peers: dict[bytes, str] = {}
         self._keys: dict[str, bytes] = {}
         # One entry a consumer, maybe of an earlier message: what is popped is looked up.
         self._expiries: list[tuple[float, bytes]] = []
-        # How many have spoken after the moment that was asked about last.
-        self._since, self._heard_since = math.inf, 0
+        # How many have spoken again after the moment that was asked about last.
+        self._again_at, self._again = math.inf, 0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -52,9 +53,12 @@ class Consumers:
         """One said that it is there, and speaks again within `interval_s`."""
         until = now + CONSUMER_INTERVALS * min(interval_s, INTERVAL_MAX_S)
         known = self._heard.pop(key, None)
-        self._heard[key] = (now, until)
-        self._recount(known, now)
-        if known is None:
+        first_at = now if known is None else known[2]
+        self._heard[key] = (now, until, first_at)
+        self._again += first_at <= self._again_at < now
+        if known is not None:
+            self._again -= self._spoke_again(known)
+        else:
             self._peers[key] = peer_id(key)
             self._keys[self._peers[key]] = key
         # A pace that quickened needs an entry of its own, or it would be noticed too late.
@@ -64,13 +68,13 @@ class Consumers:
             self.gone(next(iter(self._heard)))
             self.dropped += 1
         if len(self._expiries) > 2 * len(self._heard) + 1:
-            self._expiries = [(until, key) for key, (_, until) in self._heard.items()]
+            self._expiries = [(until, key) for key, (_, until, _) in self._heard.items()]
             heapify(self._expiries)
 
     def gone(self, key: bytes) -> None:
         """One left, or turned provider."""
         if (known := self._heard.pop(key, None)) is not None:
-            self._recount(known, -math.inf)
+            self._again -= self._spoke_again(known)
             del self._keys[self._peers.pop(key)]
 
     @property
@@ -91,17 +95,27 @@ class Consumers:
                 heappush(self._expiries, (known[1], key))
 
     def heard_since(self, at: float) -> int:
-        """How many have spoken after a moment.
+        """How many have spoken after a moment; costs as much as it counts."""
+        return sum(1 for _ in self._spoken_after(at))
 
-        Costs as much as it counts when the moment is another than last time: in an outage it is
-        asked for at every message, always about the outage's beginning.
+    def known_at(self, at: float) -> int:
+        """How many of those present had been heard by a moment; costs as much as there are."""
+        return sum(first_at <= at for _, _, first_at in self._heard.values())
+
+    def heard_again(self, at: float) -> int:
+        """How many of those that had been heard by a moment have spoken after it.
+
+        Costs as much as have spoken when the moment is another than last time: in an outage it is
+        asked for every few seconds, always about the outage's beginning.
         """
-        if at != self._since:
-            newest_first = (heard_at for heard_at, _ in reversed(self._heard.values()))
-            self._since = at
-            self._heard_since = sum(1 for _ in takewhile(at.__lt__, newest_first))
-        return self._heard_since
+        if at != self._again_at:
+            self._again_at = at
+            self._again = sum(first_at <= at for _, _, first_at in self._spoken_after(at))
+        return self._again
 
-    def _recount(self, known: tuple[float, float] | None, now: float) -> None:
-        self._heard_since += now > self._since
-        self._heard_since -= known is not None and known[0] > self._since
+    def _spoken_after(self, at: float) -> Iterator[tuple[float, float, float]]:
+        return takewhile(lambda one: one[0] > at, reversed(self._heard.values()))
+
+    def _spoke_again(self, one: tuple[float, float, float]) -> bool:
+        heard_at, _, first_at = one
+        return first_at <= self._again_at < heard_at

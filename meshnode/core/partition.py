@@ -23,7 +23,11 @@ class Headcount:
     consumers: int
 
     def is_split(self, heard: int, now: float) -> bool:
-        """Whether most of them are silent; `heard` consumers have spoken since."""
+        """Whether most of them are silent; `heard` of these consumers have spoken since.
+
+        Who is heard for the first time says nothing: of a node that has not run for long, most of
+        its own side are new to it.
+        """
         elapsed_s = now - self.since
         known = self.providers + self.consumers
         if known < KNOWN_MIN or elapsed_s < COUNTED_AFTER_S:

@@ -185,10 +185,13 @@ class Providers:
         """How many consumers have spoken after a moment."""
         return self._consumers.heard_since(at)
 
-    @property
-    def consumers_count(self) -> int:
-        """How many consumers are present."""
-        return len(self._consumers)
+    def consumers_heard_again(self, at: float) -> int:
+        """How many of the consumers that had been heard by a moment have spoken after it."""
+        return self._consumers.heard_again(at)
+
+    def consumers_known_at(self, at: float) -> int:
+        """How many of the consumers present had been heard by a moment."""
+        return self._consumers.known_at(at)
 
     def heard_until(self, at: float) -> int:
         """How many providers were heard in the minute up to a moment, and did not leave since."""

@@ -252,7 +252,7 @@ class Presence:
     def _cause(self, now: float) -> OutageCause:
         since, split = self.outage.since, False
         if self._headcount is not None and since is not None:
-            heard = self.providers.consumers_heard_since(since)
+            heard = self.providers.consumers_heard_again(since)
             split = self._headcount.is_split(heard, now)
         return cause_of(self.providers.states(), isolated=self.isolation.is_isolated, split=split)
 
@@ -271,7 +271,9 @@ class Presence:
             case OutageStarted() if self.outage.since is not None:
                 since = self.outage.since
                 self._headcount = Headcount(
-                    since, self.providers.heard_until(since), self.providers.consumers_count
+                    since,
+                    self.providers.heard_until(since),
+                    self.providers.consumers_known_at(since),
                 )
             case OutageEnded():
                 self._headcount = None

@@ -60,12 +60,15 @@ def test_a_storm_of_identities_leaves_no_trace_behind(monkeypatch: pytest.Monkey
     )
 )
 def test_who_is_present_and_spoke_is_as_a_plain_map_says(steps: list[tuple[str, int, int]]) -> None:
-    consumers, model, now, since = Consumers(), dict[bytes, tuple[float, float]](), 0.0, -1.0
+    consumers, now, since = Consumers(), 0.0, -1.0
+    # Of each: when it was last heard, until when it is present, when it was first heard.
+    model = dict[bytes, tuple[float, float, float]]()
     for what, number, amount in steps:
         match what:
             case "heard":
                 consumers.heard(key(number), amount, now)
-                model[key(number)] = now, now + CONSUMER_INTERVALS * amount
+                first_at = model[key(number)][2] if key(number) in model else now
+                model[key(number)] = now, now + CONSUMER_INTERVALS * amount, first_at
             case "gone":
                 consumers.gone(key(number))
                 model.pop(key(number), None)
@@ -76,4 +79,7 @@ def test_who_is_present_and_spoke_is_as_a_plain_map_says(steps: list[tuple[str, 
                 consumers.expire(now)
                 model = {k: times for k, times in model.items() if times[1] > now}
         assert set(consumers.peers()) == set(map(peer_id, model))
-        assert consumers.heard_since(since) == sum(at > since for at, _ in model.values())
+        assert consumers.heard_since(since) == sum(at > since for at, _, _ in model.values())
+        assert consumers.known_at(since) == sum(first <= since for _, _, first in model.values())
+        again = sum(first <= since < at for at, _, first in model.values())
+        assert consumers.heard_again(since) == again
