@@ -63,6 +63,13 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "whom we first hear after a split does not hide it",
+        PRESENCE,
+        "self.providers.consumers_heard_again(since)",
+        "self.providers.consumers_heard_since(since)",
+        ("tests/services/test_tracker.py::test_whom_we_first_hear_after_a_split_does_not_hide_it",),
+    ),
+    Mutation(
         "of a provider that starts again nobody asks what it said",
         "meshnode/services/intake.py",
         "begins = message.seq <= FIRST_PRICES",

@@ -15,6 +15,7 @@ from meshnode.core.facts import (
     ProviderSuspected,
     ProviderUnreachable,
 )
+from meshnode.core.outage import OutageCause
 from meshnode.services.beat import QUIET_BEAT_S, Beat
 from meshnode.services.feed import ModeChanged, WarningsChanged
 from meshnode.services.monitor import Monitor
@@ -30,6 +31,10 @@ CONSUMES = presence(Role.CONSUMER, interval_s=60)
 def hears(bob: Bench, by: bytes = key_of(ALICE), *, late_s: int = 0) -> None:
     payload = CONSUMES if by == key_of(CAROL) else HERE
     bob.presence.heard(by, payload, bob.clock.now_ns() - late_s * NS_PER_S)
+
+
+def hears_consumer(bob: Bench, number: int) -> None:
+    bob.presence.heard(number.to_bytes(32, "big"), CONSUMES, bob.clock.now_ns())
 
 
 async def sweep_for(bob: Bench, seconds: int) -> None:
@@ -55,6 +60,33 @@ async def test_who_hears_nobody_is_isolated_and_says_why_there_is_an_outage(
         bob.presence.sweep()
         (explained,) = bob.witness.of(OutageExplained)
         assert explained == OutageExplained(START_NS, "unknown")  # until alice is decided
+
+
+async def test_whom_we_first_hear_after_a_split_does_not_hide_it(autojump_clock: MockClock) -> None:
+    far, near = range(1, 5), range(11, 17)
+    async with open_bench() as bob:
+        hears(bob)
+        for number in far:
+            hears_consumer(bob, number)
+        for _ in range(7):  # as one of a side that has only just got to know it
+            await sweep_for(bob, 10)
+            for number in near:
+                hears_consumer(bob, number)
+            await sweep_for(bob, 10)
+        assert bob.presence.outage.cause is OutageCause.PARTITION
+
+
+async def test_where_those_speak_whom_we_knew_nothing_is_split(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob:
+        for number in range(1, 5):
+            hears_consumer(bob, number)
+        hears(bob)
+        for _ in range(7):
+            await sweep_for(bob, 10)
+            for number in range(1, 5):
+                hears_consumer(bob, number)
+            await sweep_for(bob, 10)
+        assert bob.presence.outage.cause is not OutageCause.PARTITION
 
 
 async def test_words_that_were_held_up_do_not_end_isolation(autojump_clock: MockClock) -> None:
