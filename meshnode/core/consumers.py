@@ -24,7 +24,7 @@ def consumer_interval_s(known: int) -> float:
 
 
 class Consumers:
-    """Who is present, by key. Everything costs O(log n) at most, amortised."""
+    """Who is present, by key. What does not say otherwise costs O(log n) at most, amortised."""
 
     def __init__(self) -> None:
         # When each was last heard, until when it is present, and when it was first heard; the one

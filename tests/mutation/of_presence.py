@@ -70,6 +70,13 @@ MUTATIONS = (
         ("tests/services/test_tracker.py::test_whom_we_first_hear_after_a_split_does_not_hide_it",),
     ),
     Mutation(
+        "newcomers are not missed among those who were known before a split",
+        PRESENCE,
+        "self.providers.consumers_known_at(since),",
+        "self.providers.consumers_known_at(math.inf),",
+        ("tests/services/test_tracker.py::test_where_those_speak_whom_we_knew_nothing_is_split",),
+    ),
+    Mutation(
         "of a provider that starts again nobody asks what it said",
         "meshnode/services/intake.py",
         "begins = message.seq <= FIRST_PRICES",

@@ -83,7 +83,7 @@ async def test_where_those_speak_whom_we_knew_nothing_is_split(autojump_clock: M
         hears(bob)
         for _ in range(7):
             await sweep_for(bob, 10)
-            for number in range(1, 5):
+            for number in (*range(1, 5), *range(11, 17)):  # newcomers are no part of those either
                 hears_consumer(bob, number)
             await sweep_for(bob, 10)
         assert bob.presence.outage.cause is not OutageCause.PARTITION

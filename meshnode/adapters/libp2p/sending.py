@@ -68,7 +68,8 @@ class PeerQueue(RpcQueue):  # type: ignore[misc]  # the library is untyped to my
 
     def split_rpc(self, rpc: Any) -> list[Any]:
         """An RPC in parts that fit; one that does is not copied twice first to find that out."""
-        return [rpc] if rpc.ByteSize() <= self.max_message_size else super().split_rpc(rpc)
+        fits = 0 < rpc.ByteSize() <= self.max_message_size  # of an empty one nothing is sent
+        return [rpc] if fits else super().split_rpc(rpc)
 
     async def take(self) -> bytes:
         """What is to be written next, one RPC at least; empty once the queue was closed.

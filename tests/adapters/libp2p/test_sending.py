@@ -39,6 +39,7 @@ def test_an_rpc_goes_as_it_is_where_it_fits_and_else_in_parts() -> None:
         for ids in (asked[:1], asked)
     )
     assert queue.split_rpc(fits) == [fits]
+    assert queue.split_rpc(rpc_pb2.RPC()) == []
     parts = queue.split_rpc(long)
     assert all(part.ByteSize() <= 100 for part in parts)
     assert [i for part in parts for one in part.control.iwant for i in one.messageIDs] == asked
