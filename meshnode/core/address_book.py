@@ -21,6 +21,9 @@ from protocols.ids import key_from_peer_id, peer_id
 
 PEER_ADDRS_MAX = 3  # a peer; those of its own word displace hearsay, else the new are refused
 UNPROVEN_MAX = 500  # the one heard first makes room
+# Where all those places are taken, one newcomer of so many gets one: in a network of thousands some
+# node says its address all the time, and neither work nor the disk is to be spent on each.
+NEWCOMERS_A_PLACE = 8
 PROVEN_MAX = 500  # the one that worked longest ago makes room
 CHANGES_MAX = 5_000  # not told to the store yet; the oldest goes, for the next start to find out
 UNPROVEN_FAILURES_MAX = 5  # then it is forgotten: about a minute
@@ -92,6 +95,7 @@ class AddressBook:
         self._changed: dict[Address, None] = {}
         self.dropped = 0
         self.refused: Counter[str] = Counter()
+        self._passed_over = 0
 
     def __len__(self) -> int:
         return len(self._unproven) + len(self._proven)
@@ -112,6 +116,8 @@ class AddressBook:
         known = self._places.get(peer, ())
         if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
             return  # … and so do neighbours
+        if not known and len(self._unproven) >= UNPROVEN_MAX and self._pass_over():
+            return
         peer = intern(peer)  # each came in a message of its own, and is held once
         places = []
         for addr in addrs[:PEER_ADDRS_MAX]:
@@ -267,6 +273,13 @@ class AddressBook:
         return {**self.refused, "addr_dropped": self.dropped}
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _pass_over(self) -> bool:
+        """Whether a newcomer is not taken, as all places are."""
+        self._passed_over = (self._passed_over + 1) % NEWCOMERS_A_PLACE
+        if self._passed_over:
+            self.refused["addr_no_room"] += 1
+        return self._passed_over != 0
 
     def _keep_said(self, peer: str, addrs: tuple[str, ...], places: Sequence[str]) -> None:
         held = self._places.get(peer, ())

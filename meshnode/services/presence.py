@@ -79,6 +79,7 @@ class Presence:
         self._returned = trio.Event()
         self._met_at = -math.inf  # somebody whom we may have missed
         self._explain_at = -math.inf  # until then, time alone makes nothing else of an outage
+        self._extends_at = math.inf  # when it counts as extended
 
     # --- what happens -----------------------------------------------------------------------
 
@@ -131,10 +132,14 @@ class Presence:
         self._tell_now([ProcessPaused(late_s)])
 
     def sweep(self) -> float:
-        """Let time count: silence, and the length of an outage; when it may count next."""
+        """Let time count: silence, and the length of an outage.
+
+        When it may count next, but for what need not be seen to the second: what an outage comes
+        of, and that a consumer says no more.
+        """
         now = trio.current_time()
-        if self._is_calm() and now < (due_at := self._due_at()):
-            return due_at  # as nearly always: it is asked at every beat
+        if self._is_calm() and now < (until := self._presses_at()) and now < self._can_wait_till():
+            return until  # as nearly always: it is asked at every beat
         now_ns = self._wall_clock.now_ns()
         facts: list[Fact] = []
         if self.isolation.check(now):
@@ -146,20 +151,19 @@ class Presence:
         self._was_isolated = self.isolation.is_isolated
         self.providers.expire(now)
         self._tell(facts, now, now_ns)
-        return now if refused else self._due_at()
+        return now if refused else self._presses_at()
 
     def _is_calm(self) -> bool:
         """Whether nothing has happened that a sweep has to see, so that time alone counts."""
         is_isolated = self.isolation.is_isolated
         return is_isolated == self._was_isolated and not self._any_skewed()
 
-    def _due_at(self) -> float:
-        return min(
-            self.isolation.begins_at,
-            self.providers.doubts.look_at,
-            self.providers.expires_at,
-            math.inf if self.outage.since is None else self._explain_at,
-        )
+    def _presses_at(self) -> float:
+        return min(self.isolation.begins_at, self.providers.doubts.look_at, self._extends_at)
+
+    def _can_wait_till(self) -> float:
+        explain_at = math.inf if self.outage.since is None else self._explain_at
+        return min(explain_at, self.providers.expires_at)
 
     # --- suspects ---------------------------------------------------------------------------
 
@@ -227,10 +231,9 @@ class Presence:
             now_ns=now_ns,
             cause=OutageCause.UNKNOWN if is_there else self._cause(now),
         )
-        if not is_there:
-            self._explain_at = now + EXPLAIN_EVERY_S
-            if (left_s := self.outage.extends_in_s(now)) is not None:
-                self._explain_at = min(self._explain_at, now + left_s)
+        left_s = self.outage.extends_in_s(now)
+        self._extends_at = math.inf if left_s is None else now + left_s
+        self._explain_at = min(now + EXPLAIN_EVERY_S, self._extends_at)
         for fact in (*facts, *changes):
             self._note(fact)
             if isinstance(fact, ProviderFact):

@@ -9,6 +9,7 @@ from nacl.signing import SigningKey
 from meshnode.core import address_book
 from meshnode.core.address_book import (
     CHANGES_MAX,
+    NEWCOMERS_A_PLACE,
     PEER_ADDRS_MAX,
     PROVEN_FAILURES_MAX,
     PROVEN_MAX,
@@ -134,12 +135,26 @@ def test_what_worked_outlives_hearsay_but_not_its_node_s_word_that_it_moved(
 
 def test_a_flood_of_made_up_addresses_costs_none_that_worked(book: AddressBook) -> None:
     book.worked(at(1), now_ns=1)
-    for number in range(UNPROVEN_MAX + 5):
+    for number in range(UNPROVEN_MAX + NEWCOMERS_A_PLACE):
         book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
     assert len(book) == UNPROVEN_MAX + 1
     assert at(1) in book
     assert Address(someone(10), "/memory/10") not in book  # the first heard went first
-    assert book.dropped == 5
+    assert book.dropped == 1
+
+
+def test_where_all_places_are_taken_few_newcomers_get_one(book: AddressBook) -> None:
+    for number in range(UNPROVEN_MAX):
+        book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
+    book.take_changes()
+    for number in range(UNPROVEN_MAX, UNPROVEN_MAX + 10 * NEWCOMERS_A_PLACE):
+        book.told(someone(number + 10), places(number + 10), Origin.AUTHOR)
+    kept, gone = book.take_changes()
+    assert len(kept) == len(gone) == book.dropped == 10
+    assert book.statistics()["addr_no_room"] == 10 * (NEWCOMERS_A_PLACE - 1)
+    last = number + 10
+    book.told(someone(last), places(last, 1), Origin.AUTHOR)  # who has a place is no newcomer
+    assert len(book.of(someone(last))) == 2
 
 
 def test_of_what_worked_the_longest_ago_makes_room(book: AddressBook) -> None:
@@ -386,5 +401,6 @@ def test_changes_that_nobody_takes_are_bounded(book: AddressBook) -> None:
     for number in range(CHANGES_MAX // PEER_ADDRS_MAX + 10):
         numbers = range(3 * number + 1, 3 * number + 4)
         book.told(someone(number + 1), places(*numbers), Origin.AUTHOR)
+        book.forget(someone(number + 1))
     kept, gone = book.take_changes()
     assert len(kept) + len(gone) == CHANGES_MAX

@@ -8,6 +8,7 @@ from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core.isolation import ISOLATED_AFTER_S
+from meshnode.core.outage import EXTENDED_AFTER_S
 from meshnode.core.suspicion import INTERVAL_S, REARMED_INTERVALS, SUSPECT_AFTER_INTERVALS
 from meshnode.services.clock_check import RETRY_S, ClockCheck
 from meshnode.services.monitor import Monitor
@@ -25,8 +26,8 @@ async def test_a_sweep_tells_when_time_alone_may_change_something(
 ) -> None:
     async with open_bench() as bob:
         began_at = trio.current_time()
-        # Nobody provides, and why may be explained otherwise in a while.
-        assert bob.presence.sweep() == began_at + EXPLAIN_EVERY_S
+        # Nobody answers, and nobody provides: why, may be explained otherwise before that.
+        assert bob.presence.sweep() == began_at + ISOLATED_AFTER_S
         hears(bob)
         # By then alice will have been silent for long, or bob without an answer.
         silent_at = began_at + SUSPECT_AFTER_INTERVALS * INTERVAL_S
@@ -68,6 +69,22 @@ async def test_a_sweep_in_vain_sees_what_has_happened_since_the_last(
         assert set(bob.presence.suspects()) == {id_of(ALICE)}  # who is alone suspects nobody
 
 
+async def test_that_an_outage_becomes_a_long_one_is_not_to_wait(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_bench() as bob:
+        began_at = trio.current_time()
+        since = bob.presence.outage.since
+        assert since is not None
+        await trio.sleep(EXTENDED_AFTER_S - EXPLAIN_EVERY_S / 2)
+        bob.presence.node_answered()
+        assert bob.presence.sweep() == began_at + EXTENDED_AFTER_S - (began_at - since)
+        await trio.sleep(EXPLAIN_EVERY_S / 2)
+        bob.presence.node_answered()
+        assert bob.presence.sweep() > trio.current_time()
+        assert bob.presence.outage.is_extended
+
+
 async def test_a_consumer_that_says_no_more_is_forgotten_in_time(
     autojump_clock: MockClock,
 ) -> None:
@@ -79,7 +96,7 @@ async def test_a_consumer_that_says_no_more_is_forgotten_in_time(
         while trio.current_time() < until:
             assert there(id_of(ALICE))
             hears(bob, key_of(BOB))  # who provides, and speaks on
-            assert bob.presence.sweep() <= until
+            bob.presence.sweep()
             await trio.sleep(1)
         bob.presence.sweep()
         assert not there(id_of(ALICE))
@@ -124,11 +141,11 @@ async def test_while_neighbours_wait_for_others_to_be_asked_topology_wants_to_lo
         nursery.cancel_scope.cancel()
 
 
-async def test_the_clock_is_checked_when_it_is_due(autojump_clock: MockClock) -> None:
+async def test_no_check_of_the_clock_is_an_appointment(autojump_clock: MockClock) -> None:
     async with open_bench() as bob:
         check = ClockCheck(
             bob.mesh, bob.own_clock, bob.witness, bob.clock, is_node=lambda _peer: True
         )
-        assert check.look() == trio.current_time() + RETRY_S
-        await trio.sleep(RETRY_S)
-        assert check.look() == trio.current_time() + RETRY_S  # nobody is there to tell
+        for _ in range(2):
+            assert check.look() == math.inf
+            await trio.sleep(RETRY_S)  # nobody is there to tell
