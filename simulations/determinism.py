@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 HASH_SEED = "0"
 # Garbage, in virtual minutes: there is little of it, and to look for it takes a run of a thousand
-# nodes about a second. What survived that is looked through more seldom: nearly all is in use.
+# nodes two seconds. What survived that is looked through more seldom: nearly all is in use.
 MINUTE_S = 60.0
-COLLECT_YOUNG_EVERY, COLLECT_OLD_EVERY = 10, 20
+COLLECT_YOUNG_EVERY, COLLECT_OLD_EVERY = 20, 40
 YOUNG, OLD = 1, 2  # generations
 
 

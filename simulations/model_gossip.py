@@ -7,6 +7,7 @@ lost but with a connection.
 
 from collections import Counter, deque
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class ModelGossip:
         self._network = network
         self._key = key
         self._judge = judge
+        self.judges = judge is not None  # else it is a client: it hears nothing, in no mesh
         self.number = next(network.numbers)  # after a restart, another
         # What came between two heartbeats, with the number of the later one.
         self._history: deque[tuple[int, list[GossipMessage]]] = deque(maxlen=HISTORY_HEARTBEATS)
@@ -66,11 +68,6 @@ class ModelGossip:
         self._ignored: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
         self.mesh: dict[str, Connection] = {}
-
-    @property
-    def judges(self) -> bool:
-        """Whether this is a node; a client hears nothing, and is not in anybody's mesh."""
-        return self._judge is not None
 
     # --- the port ---------------------------------------------------------------------------
 
@@ -209,10 +206,11 @@ class ModelGossip:
 
     # --- the mesh ---------------------------------------------------------------------------
 
-    def tell(self) -> None:
-        """Tell some of those outside the mesh what we have: IHAVE."""
+    def tell(self, missed: AbstractSet[GossipMessage]) -> None:
+        """Tell some of those outside the mesh what we have of what anybody misses: IHAVE."""
         since = self._network.heartbeats - HISTORY_HEARTBEATS
-        recent = [message for beat, heard in self._history if beat > since for message in heard]
+        history = [heard for beat, heard in self._history if beat > since]
+        recent = [message for heard in history for message in heard if message in missed]
         if not recent or self.peer_id in self._network.muted:
             return
         outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]

@@ -75,7 +75,7 @@ class ModelMesh:
         self._network = network
         self._peer_id = peer_id(key)
         self._observer = observer
-        self._gossip = ModelGossip(self, network, key, judge)
+        self.gossip = ModelGossip(self, network, key, judge)
         self._handlers: dict[str, StreamHandler] = {}
         self._addr = network.addr_of(self._peer_id)
         self.places: tuple[str, ...] = ()  # where it listens, without `/p2p`
@@ -92,11 +92,6 @@ class ModelMesh:
     def peer_id(self) -> str:
         """See `Mesh.peer_id`."""
         return self._peer_id
-
-    @property
-    def gossip(self) -> ModelGossip:
-        """See `Mesh.gossip`."""
-        return self._gossip
 
     def addrs(self) -> tuple[str, ...]:
         """See `Mesh.addrs`."""
@@ -173,9 +168,10 @@ class ModelMesh:
 
     def ping(self, peer_id: str, answered: Answered) -> None:
         """See `Mesh.ping`."""
-        connection, now = self.connections.get(peer_id), trio.current_time()
-        due = now + self._round_trips_s(peer_id, 1)
-        self._network.timeline.call_at(due, self._pinged, peer_id, connection, now, answered)
+        here, connection, now = self._peer_id, self.connections.get(peer_id), trio.current_time()
+        network, delay_s = self._network, self._network.links.delay_s
+        due = now + (delay_s(here, peer_id) + delay_s(peer_id, here))
+        network.timeline.call_at(due, self._pinged, peer_id, connection, now, answered)
 
     async def next_connection_event(self) -> ConnectionEvent:
         """See `Mesh.next_connection_event`."""
@@ -209,12 +205,11 @@ class ModelMesh:
         if self._is_closed:
             return
         # In virtual time most of what is done is pings: a task is begun only where one has to wait.
-        if peer in self._network.frozen or not self._reaches(peer):
-            self._network.nursery.start_soon(
-                self._wait_pinged, peer, connection, began_at, answered
-            )
-        else:
+        network = self._network
+        if peer not in network.frozen and (network.links.is_whole or self._reaches(peer)):
             answered(self._rtt_s(connection, began_at))
+        else:
+            network.nursery.start_soon(self._wait_pinged, peer, connection, began_at, answered)
 
     async def _wait_pinged(
         self, peer: str, connection: Connection | None, began_at: float, answered: Answered
@@ -274,7 +269,7 @@ class ModelMesh:
         ours.partner, theirs.partner = theirs, ours
         self._came(ours)
         other._came(theirs)
-        self._gossip.joined(ours)
+        self.gossip.joined(ours)
 
     def _end_towards(self, other: "ModelMesh") -> Connection:
         network = self._network
@@ -286,7 +281,7 @@ class ModelMesh:
         stale = self.connections.pop(peer, None)
         if stale is not None:  # the peer was cut off, crashed and came back before we noticed
             stale.is_open = False
-            self._gossip.left(peer)
+            self.gossip.left(peer)
             self._break_streams(stale)
         self.connections[peer] = connection
         self._peer_ids = self._peers = None
@@ -300,7 +295,7 @@ class ModelMesh:
         connection.is_open = False
         del self.connections[peer]
         self._peer_ids = self._peers = None
-        self._gossip.left(peer)
+        self.gossip.left(peer)
         self._break_streams(connection)
         self._tell(PeerDisconnected(peer))
 

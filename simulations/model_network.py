@@ -134,10 +134,12 @@ class ModelNetwork:
                 self.nodes[peer].gossip.keep_degree()
         gossips = [gossip for mesh in self.nodes.values() if (gossip := mesh.gossip).judges]
         everybody = {gossip.number for gossip in gossips}
-        if not all(everybody <= message.heard_by for heard in self.recent for message in heard):
+        recent = {message for heard in self.recent for message in heard}
+        missed = {message for message in recent if not everybody <= message.heard_by}
+        if missed:
             for gossip in gossips:
                 if not self.links.is_frozen(gossip.peer_id):
-                    gossip.tell()
+                    gossip.tell(missed)
         self.heartbeats += 1
         self.recent.append({})
 

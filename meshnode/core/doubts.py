@@ -32,7 +32,8 @@ _NOBODY: Mapping[bytes, Refusals] = MappingProxyType({})
 class Doubts:
     """Accuses, where there is reason to; while isolated, and when it could not listen, nobody.
 
-    Times: seconds of the node's clock, Unix ns.
+    Times: seconds of the node's clock, Unix ns. Until `look_at` time alone changes nothing that a
+    `sweep` would see: infinite while nobody is to be judged.
     """
 
     def __init__(self, table: ProviderTable, lives: Lives) -> None:
@@ -41,12 +42,7 @@ class Doubts:
         self._is_isolated = False
         self._listening_since = -math.inf  # silence before it is held against nobody
         self._spared_until = -math.inf  # nor are connections that broke meanwhile
-        self._look_at = -math.inf  # until then, time alone changes nothing
-
-    @property
-    def look_at(self) -> float:
-        """From when on a `sweep` may change something; infinite while nobody is to be judged."""
-        return self._look_at
+        self.look_at = -math.inf
 
     # --- what connections and peers tell ----------------------------------------------------
 
@@ -120,7 +116,7 @@ class Doubts:
     ) -> list[Fact]:
         """Let time count. `refused` are the authors refused for their time, as of `now_ns`."""
         self._is_isolated = isolated
-        if now < self._look_at and not refused:
+        if now < self.look_at and not refused:
             return []  # as nearly always: providers speak in time, or are known to be gone
         facts: list[Fact] = []
         for author, refusals in refused.items():
@@ -133,12 +129,12 @@ class Doubts:
             if refusals_of is not None and refusals_of.is_recent(now_ns):
                 continue  # it speaks, whatever its clock says
             facts += self._judge_silence(record, now)
-        self._look_at = min(map(self._matters_at, self._table), default=math.inf)
+        self.look_at = min(map(self._matters_at, self._table), default=math.inf)
         return facts
 
     def attend(self, record: ProviderRecord) -> None:
         """A provider is new, or is to be judged otherwise than before: sooner, maybe."""
-        self._look_at = min(self._look_at, self._matters_at(record))
+        self.look_at = min(self.look_at, self._matters_at(record))
 
     def rearm(self, now: float) -> None:
         """We could not listen: whatever was not heard so far is held against nobody.

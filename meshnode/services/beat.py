@@ -18,8 +18,8 @@ class Beat:
     """One timer for all of a node's services instead of one each.
 
     `looks` are synchronous and quick, and return from when on time alone may change what is to be
-    seen at once, in seconds of the node's clock: it beats twice as fast before that. `paused` is told, before
-    them, for how many seconds the process stood still, if it did.
+    seen at once, in seconds of the node's clock: it beats twice as fast before that. `paused` is
+    told, before them, for how many seconds the process stood still, if it did.
     """
 
     def __init__(

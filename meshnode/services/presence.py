@@ -17,7 +17,7 @@ from meshnode.core.facts import (
     ProviderReturned,
     ProviderSuspected,
 )
-from meshnode.core.isolation import ISOLATED_AFTER_S, Isolation
+from meshnode.core.isolation import Isolation
 from meshnode.core.outage import OutageCause, OutageClock, cause_of
 from meshnode.core.partition import Headcount
 from meshnode.core.providers import Providers
@@ -138,7 +138,8 @@ class Presence:
         of, and that a consumer says no more.
         """
         now = trio.current_time()
-        if self._is_calm() and now < (until := self._presses_at()) and now < self._can_wait_till():
+        until = self._presses_at()
+        if now < until and now < self._can_wait_till() and self._is_calm():
             return until  # as nearly always: it is asked at every beat
         now_ns = self._wall_clock.now_ns()
         facts: list[Fact] = []
@@ -162,8 +163,7 @@ class Presence:
         return min(self.isolation.begins_at, self.providers.doubts.look_at, self._extends_at)
 
     def _can_wait_till(self) -> float:
-        explain_at = math.inf if self.outage.since is None else self._explain_at
-        return min(explain_at, self.providers.expires_at)
+        return min(self._explain_at, self.providers.expires_at)
 
     # --- suspects ---------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class Presence:
         )
         left_s = self.outage.extends_in_s(now)
         self._extends_at = math.inf if left_s is None else now + left_s
-        self._explain_at = min(now + EXPLAIN_EVERY_S, self._extends_at)
+        self._explain_at = math.inf if is_there else min(now + EXPLAIN_EVERY_S, self._extends_at)
         for fact in (*facts, *changes):
             self._note(fact)
             if isinstance(fact, ProviderFact):
@@ -245,12 +245,13 @@ class Presence:
             self._observer.observe(fact)
 
     def _in_touch(self, now: float) -> None:
-        if self.isolation.silent_s(now) >= ISOLATED_AFTER_S:
-            self._back_in_touch.set()
-        lasted_s = self.isolation.answered(now)
-        if lasted_s is not None:
+        relief = self.isolation.answered(now)
+        if relief is None:
+            return  # as nearly always
+        self._back_in_touch.set()
+        if relief.isolated_s is not None:
             self.providers.doubts.rearm(now)
-            self._tell_now([IsolationEnded(lasted_s)])
+            self._tell_now([IsolationEnded(relief.isolated_s)])
 
     def _cause(self, now: float) -> OutageCause:
         since, split = self.outage.since, False

@@ -23,7 +23,7 @@ def test_between_two_words_of_a_provider_nobody_is_looked_at() -> None:
     bob = Bob()
     bob.hears(100)
     assert not bob.sweeps(101)
-    assert bob.providers.doubts._look_at == pytest.approx(115, abs=1)
+    assert bob.providers.doubts.look_at == pytest.approx(115, abs=1)
     assert [s for s in range(102, 117) if bob.sweeps(s)] == [115]
 
 
@@ -132,7 +132,7 @@ class Sweeps(RuleBasedStateMachine):
     @invariant()
     def they_find_the_same(self) -> None:
         self.now += 0.5
-        self.restless.providers.doubts._look_at = -math.inf
+        self.restless.providers.doubts.look_at = -math.inf
         time = self.now, wall(self.now)
         refused, isolated = self.refused, self.isolated
         told = [one.sweep(*time, isolated=isolated, refused=refused) for one in self.doubts]

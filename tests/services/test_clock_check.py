@@ -11,8 +11,8 @@ from trio.testing import MockClock
 
 from meshnode.core.facts import ClockAgrees, ClockDiffers
 from meshnode.ports import Stream
-from meshnode.services.beat import Beat
-from meshnode.services.clock_check import ClockCheck, JudgingClock
+from meshnode.services.beat import QUIET_BEAT_S, Beat
+from meshnode.services.clock_check import CHECK_EVERY_S, RETRY_S, ClockCheck, JudgingClock
 from meshnode.services.frames import Frames
 from protocols.ids import STATUS_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX
@@ -80,6 +80,13 @@ async def test_a_clock_that_is_set_wrong_is_noticed_at_once_and_judged_corrected
         assert judging.now_ns() == bob.clock.now_ns()
 
 
+async def test_a_clock_that_was_wrong_from_the_start_is_noticed(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, checking(bob, 300, 300, 300) as judging:
+        await trio.sleep(RETRY_S + QUIET_BEAT_S + 1)
+        assert len(bob.witness.of(ClockDiffers)) == 1
+        assert judging.now_ns() == pytest.approx(bob.clock.now_ns() + 300 * NS_PER_S)
+
+
 async def test_two_peers_are_too_few_to_be_believed(autojump_clock: MockClock) -> None:
     async with open_bench() as bob, checking(bob, 300, 300) as judging:
         await trio.sleep(60)
@@ -94,6 +101,6 @@ async def test_what_was_told_a_while_ago_is_asked_anew_before_anything_is_change
         await trio.sleep(12)
         for peer in bob.mesh.peer_ids():  # whose clocks have been set right since
             bob.own_clock.told(peer, 5 * NS_PER_S, trio.current_time())
-        await trio.sleep(15)
+        await trio.sleep(CHECK_EVERY_S)
         assert bob.witness.of(ClockDiffers) == []
         assert judging.now_ns() == bob.clock.now_ns()

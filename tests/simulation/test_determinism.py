@@ -108,11 +108,11 @@ def test_garbage_is_collected_by_virtual_time() -> None:
     async def main() -> None:
         await trio.sleep(100)
         Cycle()
-        await trio.sleep(600)
+        await trio.sleep(1200)
 
     died_at: list[float] = []
     run(main, seed=1)
-    assert died_at == [600.0]
+    assert died_at == [1200.0]
 
 
 SCRIPT = """
