@@ -192,8 +192,9 @@ class ModelGossip:
                 self._network.timeline.call_at(
                     trio.current_time() + hop_s, self._send, connection, message
                 )
-            else:
-                self._send(connection, message)
+            else:  # as `_send` does: it is done for every message and neighbour
+                arrived = connection.gossip.arrived
+                connection.wire.send(arrived, connection.partner, message, self.peer_id)
         self._network.duplicates += duplicates
 
     def _send(self, connection: Connection, message: GossipMessage) -> None:
@@ -201,7 +202,11 @@ class ModelGossip:
 
     def arrived(self, connection: Connection, message: GossipMessage, forwarder: str) -> None:
         """A message came over our end of a connection."""
-        if connection.is_open:
+        if not connection.is_open:
+            return
+        if self.number in message.heard_by:  # as most
+            self._network.duplicates += 1
+        else:
             self.hear(message, forwarder)
 
     # --- the mesh ---------------------------------------------------------------------------

@@ -131,12 +131,12 @@ class AddressBook:
                     places.append(place)
         for place in places:
             address = Address(peer, place)
-            entry = self._find(address)
+            entry = self._find(address) if known else None
             if entry is not None:
                 if origin > entry.origin:
                     entry.origin = origin
                     self._note(address, entry)
-            elif self._make_room_of(peer, origin, keep=places):
+            elif not known or self._make_room_of(peer, origin, keep=places):
                 self._put(address, _Entry(origin))
         if origin is Origin.AUTHOR and 0 < len(places) == len(addrs):
             self._keep_said(peer, tuple(addrs), places)

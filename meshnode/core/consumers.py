@@ -55,10 +55,9 @@ class Consumers:
         known = self._heard.pop(key, None)
         first_at = now if known is None else known[2]
         self._heard[key] = (now, until, first_at)
-        self._again += first_at <= self._again_at < now
-        if known is not None:
-            self._again -= self._spoke_again(known)
-        else:
+        if first_at <= self._again_at < now and not (known and self._spoke_again(known)):
+            self._again += 1
+        if known is None:
             self._peers[key] = peer_id(key)
             self._keys[self._peers[key]] = key
         # A pace that quickened needs an entry of its own, or it would be noticed too late.

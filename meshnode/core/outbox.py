@@ -79,12 +79,14 @@ class Outbox:
             self._envelopes.pop(key, None)
             self._released[key] = None
         if mark is not None:
-            self._raise(mark)
+            self.put_aside(mark)
         self._tell_filled()
 
     def put_aside(self, mark: Mark) -> None:
-        """Add a mark that can wait for whatever else is to be written."""
-        self._raise(mark)
+        """Add a mark that can wait for whatever else is to be written; the highest counts."""
+        standing = self._marks.get((mark.author, mark.topic))
+        if standing is None or (standing.epoch, standing.seq) < (mark.epoch, mark.seq):
+            self._marks[mark.author, mark.topic] = mark
 
     def forget(self, author: bytes) -> None:
         """Let an author's marks go; what is said of it later is kept again."""
@@ -165,7 +167,7 @@ class Outbox:
                 self._envelopes.setdefault(key, raw)
         for mark in batch.marks:
             if mark.author not in self._forgotten:
-                self._raise(mark)
+                self.put_aside(mark)
         # An author that was heard again meanwhile may lose its older marks all the same.
         self._forget(batch.forgotten)
         newer_nodes, newer_addrs, newer_sign_ns = self._nodes, self._addrs, self._last_sign_ns
@@ -194,11 +196,6 @@ class Outbox:
                 self._forgotten[author] = None
             else:
                 self.forgotten_dropped += 1
-
-    def _raise(self, mark: Mark) -> None:
-        standing = self._marks.get((mark.author, mark.topic))
-        if standing is None or (standing.epoch, standing.seq) < (mark.epoch, mark.seq):
-            self._marks[mark.author, mark.topic] = mark
 
     def _drop_oldest_ticks(self) -> None:
         while len(self._ticks) > self._ticks_max:

@@ -76,16 +76,15 @@ class Providers:
         `begins`: it has the first prices of its author's process.
         """
         record = self._table.get(author)
+        if isinstance(payload, PresenceUpdate) and payload.role is Role.CONSUMER:
+            return self._consumer(author, record, payload, now)
         if begins and record is not None:
             record.began_at = now
         arrival_s = (now_ns - issued_ns) / 1e9
         age = age_s(arrival_s, record.lag_s if record else 0.0)
         said_ns = min(issued_ns, now_ns)
-        if isinstance(payload, PresenceUpdate):
-            if payload.role is Role.CONSUMER:
-                return self._consumer(author, record, payload, now)
-            if payload.state is Presence.LEAVING:
-                return self._leaves(record, issued_ns, now - age, said_ns, now)
+        if isinstance(payload, PresenceUpdate) and payload.state is Presence.LEAVING:
+            return self._leaves(record, issued_ns, now - age, said_ns, now)
         if record is None or not record.is_discovered:
             if age >= SUSPECT_AFTER_INTERVALS * INTERVAL_S:
                 return []  # the word of one who may be long gone

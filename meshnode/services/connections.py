@@ -76,6 +76,7 @@ class Connections:
         self._addresses = addresses
         self._presence = presence
         self._topology = topology
+        self._answering = topology.answering()
         self._catch_up = catch_up
         self._observer = observer
         self._wall_clock = wall_clock
@@ -111,7 +112,7 @@ class Connections:
     def is_node(self, peer_id: str) -> bool:
         """Whether a peer is a node: it said so, it answers like one, or the operator said so."""
         return (
-            self._topology.answered(peer_id)
+            peer_id in self._answering
             or peer_id in self._seed_ids
             or self._presence.providers.knows(peer_id)
         )
@@ -122,7 +123,7 @@ class Connections:
 
     def _company(self) -> int:
         """How many of the nodes connected there are; asked at every beat, and nearly all answer."""
-        peers, answering = self._mesh.peer_ids(), self._topology.answering()
+        peers, answering = self._mesh.peer_ids(), self._answering
         silent = [peer for peer in peers if peer not in answering]
         return len(peers) - len(silent) + sum(map(self.is_node, silent))
 

@@ -83,7 +83,7 @@ class Topology:
     # --- what is known ----------------------------------------------------------------------
 
     def answering(self) -> KeysView[str]:
-        """The connected peers that answer like nodes of our network."""
+        """The connected peers that answer like nodes of our network, at any time: a live view."""
         return self._neighbours.keys()
 
     def answered(self, peer: str) -> bool:
