@@ -93,7 +93,8 @@ class Name(NamedTuple):
 class Message:
     """A decoded body. `author` is a raw Ed25519 key, `issued_ns` Unix time by its clock.
 
-    `name` is the message's name, which no other message of its author may bear.
+    `name` is the message's name, which no other message of its author may bear, `kind` the number
+    of its kind, and `topic` where messages of this kind belong.
     """
 
     network: str
@@ -103,24 +104,22 @@ class Message:
     issued_ns: int
     payload: Payload
     name: Name = field(init=False, compare=False, repr=False)
+    kind: int = field(init=False, compare=False, repr=False)
+    topic: Topic = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        topic = Topic.PRICES if isinstance(self.payload, PriceUpdate) else Topic.PRESENCE
+        kind, topic = _place_of(self.payload)
         # Made once: whoever judges, applies or keeps a message asks for it.
         object.__setattr__(self, "name", Name(self.author, topic, self.epoch, self.seq))
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "topic", topic)
 
-    @property
-    def kind(self) -> int:
-        """The number of the message's kind."""
-        match self.payload:
-            case PriceUpdate():
-                return Kind.PRICES
-            case PresenceUpdate():
-                return Kind.PRESENCE
-            case Reserved(kind=kind):
-                return kind
 
-    @property
-    def topic(self) -> Topic:
-        """The topic this kind of message belongs on."""
-        return self.name.topic
+def _place_of(payload: Payload) -> tuple[int, Topic]:
+    match payload:
+        case PriceUpdate():
+            return Kind.PRICES, Topic.PRICES
+        case PresenceUpdate():
+            return Kind.PRESENCE, Topic.PRESENCE
+        case Reserved(kind=kind):
+            return kind, Topic.PRESENCE

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import trio
 
+from meshnode.adapters.waker import Waker
 from meshnode.errors import StreamBroken
 
 PIPE_BYTES_MAX = 256 * 1024  # a yamux window: who writes more waits until the peer has read
@@ -23,17 +24,21 @@ def _nothing() -> None:
 
 
 class _Pipe:
-    """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse."""
+    """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse.
+
+    One task at a time reads, and one writes.
+    """
 
     __slots__ = (
         "_back",
         "_buffer",
-        "_changed",
         "_ended",
         "_on_over",
+        "_reader",
         "_refused",
         "_there",
         "_under_way_bytes",
+        "_writer",
         "is_broken",
         "is_closed",
     )
@@ -43,7 +48,8 @@ class _Pipe:
         self._back = back
         self._buffer = bytearray()
         self._under_way_bytes = 0
-        self._changed = trio.lowlevel.ParkingLot()
+        self._reader = Waker()  # waits for something to read, or the end
+        self._writer = Waker()  # waits for room
         self.is_closed = False  # the writer has said that nothing more comes
         self._ended = False  # and the reader has been told
         self._refused = False  # the writer knows that nobody reads
@@ -61,7 +67,7 @@ class _Pipe:
         while rest and not (self._refused or self.is_closed):
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
-                await self._changed.park()
+                await self._writer.wait()
                 continue
             chunk, rest = rest[:room], rest[room:]
             self._under_way_bytes += len(chunk)
@@ -72,10 +78,10 @@ class _Pipe:
         """What is there, at most so much; nothing once the pipe has ended or broken."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while not (self._buffer or self._ended or self.is_broken):
-            await self._changed.park()
+            await self._reader.wait()
         data = bytes(self._buffer[:max_bytes])
         del self._buffer[:max_bytes]
-        self._tell()
+        self._writer.wake()
         return data
 
     def close(self) -> None:
@@ -83,14 +89,14 @@ class _Pipe:
         if not self.is_closed:
             self.is_closed = True
             self._there(self._end)
-            self._tell()
+            self._writer.wake()
 
     def drain(self, then: Callable[[], None]) -> None:
         """The reader has read enough: what still comes is dropped, and `then` called at the end."""
         self._buffer.clear()
         self._on_over = then
         self._look_whether_over()
-        self._tell()
+        self._writer.wake()
 
     def abandon(self) -> None:
         """The writer resets: what is under way is lost."""
@@ -106,19 +112,21 @@ class _Pipe:
         self._under_way_bytes -= len(chunk)
         if not self.is_broken and self._on_over is None:
             self._buffer += chunk
-        self._tell()
+            self._reader.wake()
+        else:
+            self._writer.wake()
 
     def _end(self) -> None:
         self._ended = True
         self._look_whether_over()
-        self._tell()
+        self._reader.wake()
 
     def _break(self) -> None:
         if not self.is_drained:
             self.is_broken = True
             self._buffer.clear()
         self._look_whether_over()
-        self._tell()
+        self._reader.wake()
 
     def _look_whether_over(self) -> None:
         if self._on_over is not None and (self._ended or self.is_broken):
@@ -127,11 +135,7 @@ class _Pipe:
 
     def _refuse(self) -> None:
         self._refused = True
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._changed:  # mostly nobody waits
-            self._changed.unpark_all()
+        self._writer.wake()
 
 
 class ModelStream:

@@ -8,7 +8,7 @@ from collections import deque
 
 import trio
 
-from meshnode.adapters.libp2p.waker import Waker
+from meshnode.adapters.waker import Waker
 from simulations.links import Links
 from simulations.timeline import Timeline
 

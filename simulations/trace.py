@@ -4,8 +4,6 @@ import hashlib
 
 import trio
 
-from meshnode.core.facts import Fact
-
 PENDING_BYTES_MAX = 64 * 1024
 
 
@@ -17,25 +15,18 @@ class Trace:
         self._pending = bytearray()  # not hashed yet: thousands of pieces at once cost less
         self._at, self._stamp = -1.0, b""  # the time, and how it is written
 
-    def observed(self, node: str, fact: Fact) -> None:
-        """A node observed a fact now; its `repr` tells it whole."""
-        self._add(node, f"{fact!r}\n".encode())
-
-    def accepted(self, node: str, signature: bytes) -> None:
-        """A node accepted the message with this signature now."""
-        self._add(node, signature)
-
-    def hexdigest(self) -> str:
-        """The fingerprint so far."""
-        self._digest()
-        return self._hash.hexdigest()
-
-    def _add(self, node: str, what: bytes) -> None:
+    def add(self, node: str, what: bytes) -> None:
+        """Something happened to a node now."""
         if (now := trio.current_time()) != self._at:
             self._at, self._stamp = now, f"{now:.6f} ".encode()
         self._pending += b"%b%b %b" % (self._stamp, node.encode(), what)
         if len(self._pending) > PENDING_BYTES_MAX:
             self._digest()
+
+    def hexdigest(self) -> str:
+        """The fingerprint so far."""
+        self._digest()
+        return self._hash.hexdigest()
 
     def _digest(self) -> None:
         self._hash.update(self._pending)

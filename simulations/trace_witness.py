@@ -14,12 +14,12 @@ class TraceWitness(Witness):
         self._trace = Trace()
 
     def accepted(self, node: WorldNode, envelope: Envelope) -> None:
-        """Part of the fingerprint."""
-        self._trace.accepted(node.name, envelope.signature)
+        """Its signature is part of the fingerprint."""
+        self._trace.add(node.name, envelope.signature)
 
     def observed(self, node: WorldNode, fact: Fact) -> None:
-        """Part of the fingerprint."""
-        self._trace.observed(node.name, fact)
+        """Part of the fingerprint; its `repr` tells it whole."""
+        self._trace.add(node.name, f"{fact!r}\n".encode())
 
     def hexdigest(self) -> str:
         """The fingerprint so far."""

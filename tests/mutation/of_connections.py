@@ -13,7 +13,7 @@ LISTENER = f"{_PACKAGE}/listener.py"
 NEGOTIATION = f"{_PACKAGE}/negotiation.py"
 STREAMS = f"{_PACKAGE}/streams.py"
 SWARM = f"{_PACKAGE}/swarm.py"
-WAKER = f"{_PACKAGE}/waker.py"
+WAKER = "meshnode/adapters/waker.py"
 
 _TESTS = "tests/adapters/libp2p"
 _EDGES = f"{_TESTS}/test_edges.py"
@@ -25,7 +25,7 @@ _LISTENER = f"{_TESTS}/test_listener.py"
 _NEGOTIATION = f"{_TESTS}/test_negotiation.py"
 _PLACES = f"{_TESTS}/test_places.py"
 _MESH = "tests/contract/test_mesh_contract.py"
-_WAKER = f"{_TESTS}/test_waker.py"
+_WAKER = "tests/adapters/test_waker.py"
 _NOBODY_SENDS = (f"{_FRAME_GUARD}::test_what_nobody_sends_does_not",)
 
 LISTENING = (

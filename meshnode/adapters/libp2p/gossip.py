@@ -8,7 +8,7 @@ import trio
 
 from meshnode.adapters.libp2p.settings import INTAKE_WAIT_S
 from meshnode.adapters.libp2p.turn import Turn
-from meshnode.adapters.libp2p.waker import Waker
+from meshnode.adapters.waker import Waker
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from meshnode.errors import PublishRefused
 from meshnode.ports import GossipStatistics, Judge

@@ -13,7 +13,7 @@ from meshnode.adapters.libp2p.settings import (
     OUTBOUND_BYTES_PER_PEER_MAX,
     OUTBOUND_RPCS_PER_PEER_MAX,
 )
-from meshnode.adapters.libp2p.waker import Waker
+from meshnode.adapters.waker import Waker
 
 BATCH_BYTES = 64 * 1024  # of one write; what is left waits behind what is urgent
 

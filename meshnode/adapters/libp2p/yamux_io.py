@@ -30,9 +30,9 @@ from libp2p.stream_muxer.yamux.yamux import (
     TYPE_WINDOW_UPDATE,
 )
 
-from meshnode.adapters.libp2p.waker import Waker
 from meshnode.adapters.libp2p.yamux_frames import HEADER, VERSION, header
 from meshnode.adapters.libp2p.yamux_stream import YamuxStream
+from meshnode.adapters.waker import Waker
 from protocols.errors import Malformed
 
 STREAMS_MAX = 256  # of one connection, the peer's and ours; more of the peer's end the connection

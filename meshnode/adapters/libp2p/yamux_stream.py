@@ -13,8 +13,8 @@ from libp2p.stream_muxer.yamux.yamux import (
     TYPE_WINDOW_UPDATE,
 )
 
-from meshnode.adapters.libp2p.waker import Waker
 from meshnode.adapters.libp2p.yamux_frames import FRAME_BYTES_MAX, header
+from meshnode.adapters.waker import Waker
 
 if TYPE_CHECKING:
     from meshnode.adapters.libp2p.yamux_io import Yamux

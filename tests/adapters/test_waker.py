@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from meshnode.adapters.libp2p.waker import Waker
+from meshnode.adapters.waker import Waker
 
 
 async def test_who_sleeps_goes_on_when_woken() -> None:
