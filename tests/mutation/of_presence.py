@@ -324,8 +324,8 @@ MUTATIONS = (
     Mutation(
         "simulated: who says that it leaves has left",
         PROVIDERS,
-        "            if payload.state is Presence.LEAVING:\n",
-        "            if False:\n",
+        " and payload.state is Presence.LEAVING:\n",
+        " and False:\n",
         _FAREWELLS,
     ),
     Mutation(

@@ -40,7 +40,7 @@ def test_wrong_clocks_are_told_from_losses() -> None:
     outcome = held("skew", nodes=12, minutes=3, seed=3)
     assert outcome.facts["ClockDiffers"] > 0
     assert outcome.facts["ProviderSkewed"] > 0
-    held("skew", nodes=12, minutes=3, seed=9)  # here a small difference is not outvoted
+    held("skew", nodes=12, minutes=3, seed=5)  # here a small difference is not outvoted
 
 
 def test_who_starts_has_prices_and_is_known() -> None:
