@@ -82,7 +82,7 @@ class Gossip(Protocol):
 
 
 class Stream(Protocol):
-    """A stream with one peer, bytes both ways."""
+    """A stream with one peer, bytes both ways. One task at a time reads."""
 
     @property
     def peer_id(self) -> str:

@@ -26,19 +26,20 @@ def _nothing() -> None:
 class _Pipe:
     """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse.
 
-    One task at a time reads, and one writes.
+    One task at a time reads.
     """
 
     __slots__ = (
         "_back",
         "_buffer",
         "_ended",
+        "_is_full",
         "_on_over",
         "_reader",
         "_refused",
         "_there",
         "_under_way_bytes",
-        "_writer",
+        "_writers",
         "is_broken",
         "is_closed",
     )
@@ -49,7 +50,8 @@ class _Pipe:
         self._buffer = bytearray()
         self._under_way_bytes = 0
         self._reader = Waker()  # waits for something to read, or the end
-        self._writer = Waker()  # waits for room
+        self._writers = trio.lowlevel.ParkingLot()  # wait for room, …
+        self._is_full = False  # … if they do
         self.is_closed = False  # the writer has said that nothing more comes
         self._ended = False  # and the reader has been told
         self._refused = False  # the writer knows that nobody reads
@@ -67,7 +69,8 @@ class _Pipe:
         while rest and not (self._refused or self.is_closed):
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
-                await self._writer.wait()
+                self._is_full = True
+                await self._writers.park()
                 continue
             chunk, rest = rest[:room], rest[room:]
             self._under_way_bytes += len(chunk)
@@ -81,7 +84,7 @@ class _Pipe:
             await self._reader.wait()
         data = bytes(self._buffer[:max_bytes])
         del self._buffer[:max_bytes]
-        self._writer.wake()
+        self._let_write()
         return data
 
     def close(self) -> None:
@@ -89,14 +92,14 @@ class _Pipe:
         if not self.is_closed:
             self.is_closed = True
             self._there(self._end)
-            self._writer.wake()
+            self._let_write()
 
     def drain(self, then: Callable[[], None]) -> None:
         """The reader has read enough: what still comes is dropped, and `then` called at the end."""
         self._buffer.clear()
         self._on_over = then
         self._look_whether_over()
-        self._writer.wake()
+        self._let_write()
 
     def abandon(self) -> None:
         """The writer resets: what is under way is lost."""
@@ -114,7 +117,7 @@ class _Pipe:
             self._buffer += chunk
             self._reader.wake()
         else:
-            self._writer.wake()
+            self._let_write()
 
     def _end(self) -> None:
         self._ended = True
@@ -135,7 +138,12 @@ class _Pipe:
 
     def _refuse(self) -> None:
         self._refused = True
-        self._writer.wake()
+        self._let_write()
+
+    def _let_write(self) -> None:
+        if self._is_full:  # mostly nobody waits
+            self._is_full = False
+            self._writers.unpark_all()
 
 
 class ModelStream:
