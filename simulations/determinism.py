@@ -115,6 +115,8 @@ def _no_garbage_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        # Whatever it leaves is old from now on, or all of it would be looked through at once.
+        gc.freeze()
         gc.unfreeze()
         if was_enabled:
             gc.enable()
