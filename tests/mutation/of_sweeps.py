@@ -6,9 +6,11 @@ What brings the next look forward.
 from tests.mutation.mutation import Mutation
 
 DOUBTS = "meshnode/core/doubts.py"
+ISOLATION = "meshnode/core/isolation.py"
 PROVIDERS = "meshnode/core/providers.py"
 
 _SWEEPS = "tests/core/test_sweeps.py"
+_ISOLATION = "tests/core/test_isolation.py"
 _LOOKS = "tests/services/test_looks.py"
 
 MUTATIONS = (
@@ -67,6 +69,27 @@ MUTATIONS = (
         "self.isolation.begins_at, self.providers.doubts.look_at, self._extends_at",
         "self.isolation.begins_at, self._extends_at",
         (f"{_LOOKS}::test_a_sweep_tells_when_time_alone_may_change_something",),
+    ),
+    Mutation(
+        "a long silence is one though nobody looked",
+        ISOLATION,
+        "return Relief(None) if silent_s >= ISOLATED_AFTER_S else None",
+        "return None",
+        (f"{_ISOLATION}::test_a_long_silence_is_one_though_nobody_looked",),
+    ),
+    Mutation(
+        "after a pause of our own an answer is waited for",
+        ISOLATION,
+        "            self.begins_at = self._answered_at + ISOLATED_AFTER_S\n",
+        "            pass\n",
+        (f"{_ISOLATION}::test_after_a_pause_of_our_own_an_answer_is_waited_for",),
+    ),
+    Mutation(
+        "a pause ends no isolation",
+        ISOLATION,
+        "        if not self.is_isolated:\n",
+        "        if True:\n",
+        (f"{_ISOLATION}::test_a_pause_ends_no_isolation",),
     ),
     Mutation(
         "isolation is looked for in time",
