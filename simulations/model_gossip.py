@@ -186,7 +186,7 @@ class ModelGossip:
             if name == forwarder:
                 continue
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
-            if connection.gossip.number in heard_by:
+            if connection.number in heard_by:
                 duplicates += 1
             elif hop_s:
                 self._network.timeline.call_at(
@@ -221,7 +221,7 @@ class ModelGossip:
         outside = [c for name, c in self._owner.connections.items() if name not in self.mesh]
         for connection in self._network.rng.sample(outside, min(LAZY_DEGREE, len(outside))):
             gossip = connection.gossip
-            missing = [m for m in recent if gossip.number not in m.heard_by]
+            missing = [m for m in recent if connection.number not in m.heard_by]
             if missing and gossip.judges:
                 connection.wire.send(gossip.told, connection.partner, missing)
 

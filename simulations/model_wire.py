@@ -90,15 +90,27 @@ class Wire:
 class Connection:
     """One node's end of a connection; the other node has one of its own.
 
-    `gossip` is the peer's.
+    `gossip` is the peer's, and `number` is its.
     """
 
-    __slots__ = ("_seen", "gossip", "is_open", "partner", "peer", "rtt_ms", "streams", "wire")
+    __slots__ = (
+        "_seen",
+        "gossip",
+        "is_open",
+        "number",
+        "partner",
+        "peer",
+        "rtt_ms",
+        "streams",
+        "wire",
+    )
 
     def __init__(self, wire: Wire, peer: "ModelMesh") -> None:
         self.wire = wire
         self.peer = peer
         self.gossip: ModelGossip = peer.gossip
+        # Here, too: with each message it is asked of all neighbours, who are far away in memory.
+        self.number = peer.gossip.number
         self.partner: Connection | None = None
         self.rtt_ms: int | None = None
         self.streams: dict[ModelStream, None] = {}
