@@ -15,6 +15,7 @@ TOPOLOGY = "meshnode/services/topology.py"
 ANSWER = "meshnode/services/answer.py"
 
 _BOOK = "tests/core/test_address_book.py"
+_KEPT = "tests/core/test_addresses_kept.py"
 _RULES = "tests/core/test_dial_rules.py"
 _HOPS = "tests/core/test_hops.py"
 _ACQUAINTANCES = "tests/core/test_acquaintances.py"
@@ -183,21 +184,21 @@ BOOK = (
         ADDRESS_BOOK,
         "        if entry.is_vouched:\n            self._change(address)\n",
         "        self._change(address)\n",
-        (f"{_BOOK}::test_hearsay_is_kept_once_the_node_says_it_or_it_worked",),
+        (f"{_KEPT}::test_hearsay_is_kept_once_the_node_says_it_or_it_worked",),
     ),
     Mutation(
         "a node's own word is as good after a restart",
         ADDRESS_BOOK,
         "_Entry(Origin.AUTHOR, addr.last_success_ns",
         "_Entry(Origin.HEARSAY, addr.last_success_ns",
-        (f"{_BOOK}::test_what_was_kept_is_as_good_as_before",),
+        (f"{_KEPT}::test_what_was_kept_is_as_good_as_before",),
     ),
     Mutation(
         "who was kept is judged anew",
         ADDRESS_BOOK,
         "if isinstance(judged, Refusal) or of_peer[peer] > PEER_ADDRS_MAX:",
         "if of_peer[peer] > PEER_ADDRS_MAX:",
-        (f"{_BOOK}::test_what_was_kept_comes_back_and_is_judged_anew",),
+        (f"{_KEPT}::test_what_was_kept_comes_back_and_is_judged_anew",),
     ),
 )
 
