@@ -116,7 +116,7 @@ class AddressBook:
         known = self._places.get(peer, ())
         if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
             return  # … and so do neighbours
-        if not known and len(self._unproven) >= UNPROVEN_MAX and self._pass_over():
+        if not known and addrs and len(self._unproven) >= UNPROVEN_MAX and self._pass_over():
             return
         peer = intern(peer)  # each came in a message of its own, and is held once
         places = []

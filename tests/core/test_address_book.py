@@ -150,6 +150,8 @@ def test_where_all_places_are_taken_few_newcomers_get_one(book: AddressBook) -> 
     kept, gone = book.take_changes()
     assert len(kept) == len(gone) == book.dropped == 10
     assert book.statistics()["addr_no_room"] == 10 * (NEWCOMERS_A_PLACE - 1)
+    book.told(id_of(ALICE), (), Origin.AUTHOR)  # who names no address wants no place
+    assert book.statistics()["addr_no_room"] == 10 * (NEWCOMERS_A_PLACE - 1)
     last = number + 10
     book.told(someone(last), places(last, 1), Origin.AUTHOR)  # who has a place is no newcomer
     assert len(book.of(someone(last))) == 2

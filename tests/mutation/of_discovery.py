@@ -118,7 +118,8 @@ BOOK = (
     Mutation(
         "where all places are taken few newcomers get one",
         ADDRESS_BOOK,
-        "        if not known and len(self._unproven) >= UNPROVEN_MAX and self._pass_over():\n"
+        "        if not known and addrs and len(self._unproven) >= UNPROVEN_MAX"
+        " and self._pass_over():\n"
         "            return\n",
         "",
         (f"{_BOOK}::test_where_all_places_are_taken_few_newcomers_get_one",),

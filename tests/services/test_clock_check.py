@@ -84,7 +84,8 @@ async def test_a_clock_that_was_wrong_from_the_start_is_noticed(autojump_clock: 
     async with open_bench() as bob, checking(bob, 300, 300, 300) as judging:
         await trio.sleep(RETRY_S + QUIET_BEAT_S + 1)
         assert len(bob.witness.of(ClockDiffers)) == 1
-        assert judging.now_ns() == pytest.approx(bob.clock.now_ns() + 300 * NS_PER_S)
+        right_ns = bob.clock.now_ns() + 300 * NS_PER_S
+        assert abs(judging.now_ns() - right_ns) < NS_PER_S // 5
 
 
 async def test_two_peers_are_too_few_to_be_believed(autojump_clock: MockClock) -> None:
