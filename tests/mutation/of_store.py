@@ -77,6 +77,13 @@ TRANSACTIONS = (
         (f"{_SQLITE}::test_a_commit_that_fails_half_way_wrote_nothing",),
     ),
     Mutation(
+        "a question waits for the transaction before it",
+        DATABASE,
+        "        async with self._lock:\n            if self.fault or self._connection is None:",
+        "        if True:\n            if self.fault or self._connection is None:",
+        (f"{_SQLITE}::test_what_is_not_committed_is_not_read",),
+    ),
+    Mutation(
         "names are learnt again after a failure",
         DATABASE,
         "            self._known.names_valid = False\n            await",

@@ -1,5 +1,6 @@
 import random
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from meshnode.adapters.storage import database as database_module
 from meshnode.adapters.storage import sqlite as sqlite_module
 from meshnode.adapters.storage.portal import open_portal
 from meshnode.adapters.storage.schema import VERSION
-from meshnode.adapters.storage.sqlite import open_sqlite_store
+from meshnode.adapters.storage.sqlite import SqliteStore, open_sqlite_store
 from meshnode.core.facts import Fact, StoreSetAside
 from meshnode.errors import StoreUnavailable
 from meshnode.ports import Batch, EnvelopeKey, Mark
@@ -131,6 +132,41 @@ async def test_commits_cancelled_or_timed_out_at_any_moment_are_whole_or_absent(
     assert {count for _, count in ticks} == {assets}
     assert {stored.seq for stored in found.latest} == {ticks[-1][0]}
     assert found.damaged == 0
+
+
+async def test_what_is_not_committed_is_not_read(tmp_path: Path) -> None:
+    half_done, go_on = threading.Event(), threading.Event()
+
+    def refuse() -> None:
+        half_done.set()
+        go_on.wait(5)
+        raise ValueError
+
+    async def refuse_marks(store: SqliteStore) -> None:
+        connection = store._database._connection
+        assert connection is not None
+        await connection.create_function("refuse", 0, refuse)
+        await connection.execute(
+            "CREATE TEMP TRIGGER late BEFORE INSERT ON mark BEGIN SELECT refuse(); END"
+        )
+
+    async def fail(store: SqliteStore) -> None:
+        with pytest.raises(StoreUnavailable, match="raised exception"):
+            await store.commit(update(2))
+
+    async with open_store(tmp_path / "store.db") as store:
+        await store.commit(update(1))
+        await store._portal.call(refuse_marks, store, timeout_s=5)
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail, store)
+                await trio.to_thread.run_sync(half_done.wait, 5)
+                # The connection sees rows of its own that are not committed: a question that is
+                # asked now and does not wait for its turn would find them.
+                loop = store._portal._loop
+                loop.call_soon_threadsafe(loop.call_later, 0, go_on.set)
+                found = await store.history("ASSET0", 9)
+    assert [stored.seq for stored in found] == [1]
 
 
 async def test_without_its_directory_the_operator_is_told(tmp_path: Path) -> None:
