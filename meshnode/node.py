@@ -185,7 +185,7 @@ class _Node:
             rng,
             flush_interval_s=config.flush_interval_ms / 1000,
         )
-        addresses = AddressBook(DialRules(mesh.peer_id, ()), config.connect)
+        addresses = AddressBook(DialRules(mesh.peer_id, ()), rng, config.connect)
         remember = Remember(
             self.acquaintances,
             addresses,

@@ -82,7 +82,7 @@ class Gossip(Protocol):
 
 
 class Stream(Protocol):
-    """A stream with one peer, bytes both ways. One task at a time reads."""
+    """A stream with one peer, bytes both ways. One task at a time reads, and one writes."""
 
     @property
     def peer_id(self) -> str:

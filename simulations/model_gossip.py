@@ -122,11 +122,8 @@ class ModelGossip:
             self._send(connection, message)
 
     def hear(self, message: GossipMessage, forwarder: str | None) -> str | None:
-        """A message came from a peer, or from ourselves; why it was refused, if it was."""
+        """A message came that we have not, or is our own; why it was refused, if it was."""
         if self._judge is None:
-            return None
-        if self.number in message.heard_by:
-            self._network.duplicates += 1
             return None
         if len(self._accepted) >= INBOUND_MAX:
             self._ignored[Reason.BUSY.value] += 1

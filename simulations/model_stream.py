@@ -26,20 +26,19 @@ def _nothing() -> None:
 class _Pipe:
     """Bytes one way. `there` carries from the writer's end to the reader's, `back` the reverse.
 
-    One task at a time reads.
+    One task at a time reads, and one writes.
     """
 
     __slots__ = (
         "_back",
         "_buffer",
         "_ended",
-        "_is_full",
         "_on_over",
         "_reader",
         "_refused",
         "_there",
         "_under_way_bytes",
-        "_writers",
+        "_writer",
         "is_broken",
         "is_closed",
     )
@@ -50,8 +49,7 @@ class _Pipe:
         self._buffer = bytearray()
         self._under_way_bytes = 0
         self._reader = Waker()  # waits for something to read, or the end
-        self._writers = trio.lowlevel.ParkingLot()  # wait for room, …
-        self._is_full = False  # … if they do
+        self._writer = Waker()  # waits for room
         self.is_closed = False  # the writer has said that nothing more comes
         self._ended = False  # and the reader has been told
         self._refused = False  # the writer knows that nobody reads
@@ -66,16 +64,17 @@ class _Pipe:
         """Whether all of it went in, before the pipe broke or was closed."""
         await trio.lowlevel.checkpoint_if_cancelled()
         rest = data
-        while rest and not (self._refused or self.is_closed):
+        while not (self._refused or self.is_closed):
+            if not rest:
+                return True
             room = PIPE_BYTES_MAX - len(self._buffer) - self._under_way_bytes
             if room <= 0:
-                self._is_full = True
-                await self._writers.park()
+                await self._writer.wait()
                 continue
             chunk, rest = rest[:room], rest[room:]
             self._under_way_bytes += len(chunk)
             self._there(self._arrive, chunk)
-        return not (rest or self._refused)
+        return False
 
     async def get(self, max_bytes: int) -> bytes:
         """What is there, at most so much; nothing once the pipe has ended or broken."""
@@ -84,7 +83,7 @@ class _Pipe:
             await self._reader.wait()
         data = bytes(self._buffer[:max_bytes])
         del self._buffer[:max_bytes]
-        self._let_write()
+        self._writer.wake()
         return data
 
     def close(self) -> None:
@@ -92,14 +91,14 @@ class _Pipe:
         if not self.is_closed:
             self.is_closed = True
             self._there(self._end)
-            self._let_write()
+            self._writer.wake()
 
     def drain(self, then: Callable[[], None]) -> None:
         """The reader has read enough: what still comes is dropped, and `then` called at the end."""
         self._buffer.clear()
         self._on_over = then
         self._look_whether_over()
-        self._let_write()
+        self._writer.wake()
 
     def abandon(self) -> None:
         """The writer resets: what is under way is lost."""
@@ -117,7 +116,7 @@ class _Pipe:
             self._buffer += chunk
             self._reader.wake()
         else:
-            self._let_write()
+            self._writer.wake()
 
     def _end(self) -> None:
         self._ended = True
@@ -138,12 +137,7 @@ class _Pipe:
 
     def _refuse(self) -> None:
         self._refused = True
-        self._let_write()
-
-    def _let_write(self) -> None:
-        if self._is_full:  # mostly nobody waits
-            self._is_full = False
-            self._writers.unpark_all()
+        self._writer.wake()
 
 
 class ModelStream:

@@ -21,8 +21,9 @@ from protocols.ids import key_from_peer_id, peer_id
 
 PEER_ADDRS_MAX = 3  # a peer; those of its own word displace hearsay, else the new are refused
 UNPROVEN_MAX = 500  # the one heard first makes room
-# Where all those places are taken, one newcomer of so many gets one: in a network of thousands some
-# node says its address all the time, and neither work nor the disk is to be spent on each.
+# Where all those places are taken, one newcomer of so many gets one, by chance: in a network of
+# thousands some node says its address all the time, and neither work nor the disk is to be spent on
+# each. Not so providers, whose loss a refused dial shows, nor who is found on the local network.
 NEWCOMERS_A_PLACE = 8
 PROVEN_MAX = 500  # the one that worked longest ago makes room
 CHANGES_MAX = 5_000  # not told to the store yet; the oldest goes, for the next start to find out
@@ -83,8 +84,9 @@ class AddressBook:
     `dropped` counts what made room, `refused` what was not taken, by reason.
     """
 
-    def __init__(self, rules: DialRules, seeds: Iterable[str] = ()) -> None:
+    def __init__(self, rules: DialRules, rng: Rng, seeds: Iterable[str] = ()) -> None:
         self._rules = rules
+        self._rng = rng
         self._seeds = frozenset(seeds)
         # By insertion: the oldest first, of the proven the one that worked longest ago.
         self._unproven: dict[Address, _Entry] = {}
@@ -95,7 +97,6 @@ class AddressBook:
         self._changed: dict[Address, None] = {}
         self.dropped = 0
         self.refused: Counter[str] = Counter()
-        self._passed_over = 0
 
     def __len__(self) -> int:
         return len(self._unproven) + len(self._proven)
@@ -109,14 +110,19 @@ class AddressBook:
 
     # --- what is heard ----------------------------------------------------------------------
 
-    def told(self, peer: str, addrs: Sequence[str], origin: Origin) -> None:
-        """Somebody says where a peer is reached; more than three addresses are not read."""
+    def told(
+        self, peer: str, addrs: Sequence[str], origin: Origin, *, provides: bool = False
+    ) -> None:
+        """Somebody says where a peer is reached; more than three addresses are not read.
+
+        `provides`: it says itself that it is a provider.
+        """
         if origin is Origin.AUTHOR and self._said.get(peer) == addrs:
             return  # nodes say the same for hours, …
         known = self._places.get(peer, ())
         if origin is Origin.HEARSAY and all(map(known.__contains__, addrs[:PEER_ADDRS_MAX])):
             return  # … and so do neighbours
-        if not known and addrs and len(self._unproven) >= UNPROVEN_MAX and self._pass_over():
+        if not known and addrs and not provides and origin is not Origin.LAN and self._pass_over():
             return
         peer = intern(peer)  # each came in a message of its own, and is held once
         places = []
@@ -168,12 +174,12 @@ class AddressBook:
         entry.last_success_ns, entry.failures = now_ns, 0
         self._put(address, entry)
 
-    def failed(self, address: Address, now: float, rng: Rng, *, alone: bool) -> None:
+    def failed(self, address: Address, now: float, *, alone: bool) -> None:
         """A dial failed. One who reaches nobody blames no address: it may be his own fault."""
         entry = self._find(address)
         if entry is None:
             return
-        self._wait(entry, now, 0.0, rng)
+        self._wait(entry, now, 0.0)
         if alone:
             return
         entry.failures += 1
@@ -182,13 +188,13 @@ class AddressBook:
         if entry.failures >= (PROVEN_FAILURES_MAX if proven else UNPROVEN_FAILURES_MAX):
             self._take_out(address)
 
-    def lost(self, peer: str, now: float, lasted_s: float, rng: Rng) -> None:
+    def lost(self, peer: str, now: float, lasted_s: float) -> None:
         """A connection ended: it is not dialled again without a pause, nor soon if it flaps."""
         for address in self.of(peer):
             entry = self._find(address)
             assert entry is not None, "the index holds what the tables hold"
             entry.stable = lasted_s >= RETRY.stable_s
-            self._wait(entry, now, lasted_s, rng)
+            self._wait(entry, now, lasted_s)
 
     def forget(self, peer: str) -> None:
         """A peer turned out to be none of ours."""
@@ -210,7 +216,6 @@ class AddressBook:
         self,
         besides: AbstractSet[str],
         now: float,
-        rng: Rng,
         *,
         wait_max_s: float = math.inf,
         proven_wait_max_s: float = math.inf,
@@ -237,7 +242,7 @@ class AddressBook:
                 if rank == best:
                     found.append(address)
             if found:
-                return found[int(rng.random() * len(found))]
+                return found[int(self._rng.random() * len(found))]
         return None
 
     # --- what is kept -----------------------------------------------------------------------
@@ -269,17 +274,18 @@ class AddressBook:
             self._note(address, entry)
 
     def statistics(self) -> Mapping[str, int]:
-        """How many addresses were refused or dropped, by reason."""
+        """How many addresses were refused or dropped, by reason; `addr_no_room`: how many words."""
         return {**self.refused, "addr_dropped": self.dropped}
 
     # --- inside -----------------------------------------------------------------------------
 
     def _pass_over(self) -> bool:
         """Whether a newcomer is not taken, as all places are."""
-        self._passed_over = (self._passed_over + 1) % NEWCOMERS_A_PLACE
-        if self._passed_over:
+        is_full = len(self._unproven) >= UNPROVEN_MAX
+        if is_full and self._rng.random() * NEWCOMERS_A_PLACE >= 1:
             self.refused["addr_no_room"] += 1
-        return self._passed_over != 0
+            return True
+        return False
 
     def _keep_said(self, peer: str, addrs: tuple[str, ...], places: Sequence[str]) -> None:
         held = self._places.get(peer, ())
@@ -345,9 +351,9 @@ class AddressBook:
         proven = [(entry.last_success_ns or 0, a) for a in known if (entry := self._proven.get(a))]
         return [address for _, address in sorted(proven)]
 
-    def _wait(self, entry: _Entry, now: float, worked_s: float, rng: Rng) -> None:
+    def _wait(self, entry: _Entry, now: float, worked_s: float) -> None:
         entry.attempt = RETRY.next_attempt(entry.attempt, worked_s)
-        entry.tried_at, entry.delay_s = now, RETRY.delay_s(entry.attempt, rng)
+        entry.tried_at, entry.delay_s = now, RETRY.delay_s(entry.attempt, self._rng)
 
 
 def _is_due(entry: _Entry, now: float, wait_max_s: float) -> bool:

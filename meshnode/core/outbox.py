@@ -79,11 +79,11 @@ class Outbox:
             self._envelopes.pop(key, None)
             self._released[key] = None
         if mark is not None:
-            self.put_aside(mark)
+            self.raise_mark(mark)
         self._tell_filled()
 
-    def put_aside(self, mark: Mark) -> None:
-        """Add a mark that can wait for whatever else is to be written; the highest counts."""
+    def raise_mark(self, mark: Mark) -> None:
+        """Add a mark; the highest counts. Alone it waits for whatever else is to be written."""
         standing = self._marks.get((mark.author, mark.topic))
         if standing is None or (standing.epoch, standing.seq) < (mark.epoch, mark.seq):
             self._marks[mark.author, mark.topic] = mark
@@ -167,7 +167,7 @@ class Outbox:
                 self._envelopes.setdefault(key, raw)
         for mark in batch.marks:
             if mark.author not in self._forgotten:
-                self.put_aside(mark)
+                self.raise_mark(mark)
         # An author that was heard again meanwhile may lose its older marks all the same.
         self._forget(batch.forgotten)
         newer_nodes, newer_addrs, newer_sign_ns = self._nodes, self._addrs, self._last_sign_ns

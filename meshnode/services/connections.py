@@ -87,7 +87,7 @@ class Connections:
         self._since: dict[str, float] = {}  # of the connected
         self._looked_at: dict[str, float] = {}  # when: whom we had doubted, found and left
         self._links = LinkTable()
-        self._dialler = Dialler(mesh, self._links, addresses, wall_clock, rng)
+        self._dialler = Dialler(mesh, self._links, addresses, wall_clock)
         self._discovery = Discovery(
             self._dialler,
             addresses,
@@ -95,7 +95,6 @@ class Connections:
             self._company,
             self._heard,
             lambda: presence.outage.since is not None,
-            rng,
             peers_min=peers_min,
             peers_aim=self._peers_aim,
         )
@@ -211,7 +210,7 @@ class Connections:
         if (went := self._went.pop(peer, None)) is not None:
             went.set()
         self._links.of(peer).closed(self._wall_clock.now_ns())
-        self._addresses.lost(peer, now, lasted_s, self._rng)
+        self._addresses.lost(peer, now, lasted_s)
         self._topology.lost(peer)
         self._observer.observe(PeerLost(peer))
         # Else it is there as before, only not with us.

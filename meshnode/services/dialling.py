@@ -3,7 +3,6 @@
 import trio
 
 from meshnode.core.address_book import Address, AddressBook
-from meshnode.core.backoff import Rng
 from meshnode.core.link_table import LinkTable
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import Mesh, WallClock
@@ -21,13 +20,11 @@ class Dialler:
         links: LinkTable,
         addresses: AddressBook,
         wall_clock: WallClock,
-        rng: Rng,
     ) -> None:
         self._mesh = mesh
         self._links = links
         self._addresses = addresses
         self._wall_clock = wall_clock
-        self._rng = rng
         self._free_at: dict[str, float] = {}  # when a place may be dialled again, if not at once
 
     async def dial(self, address: Address) -> None:
@@ -39,9 +36,7 @@ class Dialler:
             await self._mesh.connect(str(address))
         except PeerUnreachable as error:
             link.failed(str(error), self._wall_clock.now_ns())
-            self._addresses.failed(
-                address, trio.current_time(), self._rng, alone=not self._mesh.peer_ids()
-            )
+            self._addresses.failed(address, trio.current_time(), alone=not self._mesh.peer_ids())
             raise
         self._addresses.worked(address, self._wall_clock.now_ns())
 

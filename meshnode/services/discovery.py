@@ -13,7 +13,6 @@ from meshnode.core.address_book import (
     AddressBook,
     retry_while_missing_s,
 )
-from meshnode.core.backoff import Rng
 from meshnode.errors import PeerUnreachable
 from meshnode.ports import TaskStatus
 from meshnode.services.beat import BEAT_S
@@ -40,7 +39,6 @@ class Discovery:
         company: Callable[[], int],
         heard: Callable[[], AbstractSet[str] | None],
         blind: Callable[[], bool],
-        rng: Rng,
         *,
         peers_min: int,
         peers_aim: int,
@@ -51,7 +49,6 @@ class Discovery:
         self._company = company
         self._heard = heard
         self._blind = blind
-        self._rng = rng
         self._peers_min = peers_min
         self._peers_aim = peers_aim
         self._under_way: set[str] = set()
@@ -106,7 +103,6 @@ class Discovery:
         return self._addresses.choose(
             others,
             trio.current_time(),
-            self._rng,
             wait_max_s=wait_max_s,
             proven_wait_max_s=proven_wait_max_s,
         )

@@ -57,7 +57,7 @@ class Intake:
                 if applied.changed:
                     self._feed.publish(PricesChanged(applied.changed))
             case PresenceUpdate(role=Role.CONSUMER):
-                self._outbox.put_aside(message.name)
+                self._outbox.raise_mark(message.name)
             case PresenceUpdate():
                 self._outbox.put(_NOTHING, message.name)
             case Reserved():

@@ -61,7 +61,8 @@ class Remember:
         if peer == self._own_id:
             return
         if isinstance(payload, PresenceUpdate) and payload.state is PresenceState.ACTIVE:
-            self._addresses.told(peer, payload.addrs, Origin.AUTHOR)
+            provides = payload.role is Role.PROVIDER
+            self._addresses.told(peer, payload.addrs, Origin.AUTHOR, provides=provides)
         if isinstance(payload, PresenceUpdate) and payload.role is Role.CONSUMER:
             return
         now_ns = self._wall_clock.now_ns()

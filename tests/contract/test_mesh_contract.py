@@ -57,6 +57,17 @@ async def test_a_large_answer_arrives_whole(world: World) -> None:
         assert await read_all(stream) == answer
 
 
+async def test_who_closed_writes_no_more(world: World) -> None:
+    async with AsyncExitStack() as stack:
+        alice, bob = await connected(stack, world, "alice", "bob")
+        bob.serve(ECHO, echo)
+        stream = await alice.open_stream(bob.peer_id, ECHO)
+        await stream.close()
+        for data in (b"more", b""):
+            with pytest.raises(StreamBroken):
+                await stream.write(data)
+
+
 async def test_an_exception_of_a_handler_resets_its_stream_only(world: World) -> None:
     async def fail(stream: Stream) -> None:
         await stream.read(100)

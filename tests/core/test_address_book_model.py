@@ -36,8 +36,8 @@ class Dialling(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.dial_rules = DialRules(id_of(BOB), ("/memory/0",))
-        self.book = AddressBook(self.dial_rules, [SEED])
         self.rng = random.Random(1)
+        self.book = AddressBook(self.dial_rules, self.rng, [SEED])
         self.now = 0.0
         self.told: set[Address] = set()  # whatever anybody ever said that may be dialled
         self.worked: set[Address] = set()
@@ -77,7 +77,7 @@ class Dialling(RuleBasedStateMachine):
     @rule(few=st.booleans(), away=st.sets(PEER), works=st.booleans(), alone=st.booleans())
     def dial(self, *, few: bool, away: set[str], works: bool, alone: bool) -> None:
         address = self.book.choose(
-            away, self.now, self.rng, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
+            away, self.now, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
         )
         if address is None:
             return
@@ -90,7 +90,7 @@ class Dialling(RuleBasedStateMachine):
             self.vouched.add(address)
             self.failures.pop(address, None)
             return
-        self.book.failed(address, self.now, self.rng, alone=alone)
+        self.book.failed(address, self.now, alone=alone)
         self.ended_at[address] = self.now
         if not alone:
             self.failures[address] = self.failures.get(address, 0) + 1
@@ -101,7 +101,7 @@ class Dialling(RuleBasedStateMachine):
     @rule(few=st.booleans())
     def nothing_due_is_left_waiting(self, *, few: bool) -> None:
         chosen = self.book.choose(
-            frozenset(), self.now, self.rng, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
+            frozenset(), self.now, wait_max_s=RETRY_WHILE_FEW_S if few else math.inf
         )
         rested = [
             address
@@ -114,7 +114,7 @@ class Dialling(RuleBasedStateMachine):
 
     @rule(peer=PEER, lasted_s=st.sampled_from([0.0, 10.0, 600.0]))
     def lose(self, peer: str, lasted_s: float) -> None:
-        self.book.lost(peer, self.now, lasted_s, self.rng)
+        self.book.lost(peer, self.now, lasted_s)
         for address in self.book.of(peer):
             self.ended_at[address] = self.now
 
@@ -139,7 +139,7 @@ class Dialling(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.keep()
-        self.book = AddressBook(self.dial_rules, [SEED])
+        self.book = AddressBook(self.dial_rules, self.rng, [SEED])
         self.book.restore(self.disk.values())
         self.ended_at.clear()
         assert self.held() == self.vouched

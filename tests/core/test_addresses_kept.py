@@ -30,22 +30,17 @@ def at(number: int) -> Address:
 
 @pytest.fixture
 def book() -> AddressBook:
-    return AddressBook(DialRules(id_of(BOB), ("/memory/0",)))
+    return AddressBook(DialRules(id_of(BOB), ("/memory/0",)), random.Random(1))
 
 
-@pytest.fixture
-def rng() -> random.Random:
-    return random.Random(1)
-
-
-def test_changes_are_told_once(book: AddressBook, rng: random.Random) -> None:
+def test_changes_are_told_once(book: AddressBook) -> None:
     book.told(id_of(ALICE), places(1, 2), Origin.AUTHOR)
     alice = key_of(ALICE)
     kept, gone = book.take_changes()
     assert kept == [KnownAddr(alice, "/memory/1", None, 0), KnownAddr(alice, "/memory/2", None, 0)]
     assert (gone, book.take_changes()) == ([], ([], []))
     book.worked(at(1), now_ns=7)
-    book.failed(at(2), 0, rng, alone=False)
+    book.failed(at(2), 0, alone=False)
     assert book.take_changes()[0] == [
         KnownAddr(alice, "/memory/1", 7, 0),
         KnownAddr(alice, "/memory/2", None, 1),
@@ -55,12 +50,10 @@ def test_changes_are_told_once(book: AddressBook, rng: random.Random) -> None:
     assert (kept, sorted(gone)) == ([], [(alice, "/memory/1"), (alice, "/memory/2")])
 
 
-def test_hearsay_is_kept_once_the_node_says_it_or_it_worked(
-    book: AddressBook, rng: random.Random
-) -> None:
+def test_hearsay_is_kept_once_the_node_says_it_or_it_worked(book: AddressBook) -> None:
     alice = key_of(ALICE)
     book.told(id_of(ALICE), places(1, 2, 3), Origin.HEARSAY)
-    book.failed(at(1), 0, rng, alone=False)
+    book.failed(at(1), 0, alone=False)
     assert book.take_changes() == ([], [])
     book.told(id_of(ALICE), places(1), Origin.AUTHOR)
     book.worked(at(2), now_ns=7)
@@ -87,7 +80,7 @@ def test_what_was_kept_is_as_good_as_before(book: AddressBook) -> None:
     assert not book.is_vouched(Address(id_of(CAROL), "/memory/2"))
 
 
-def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook, rng: random.Random) -> None:
+def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook) -> None:
     alice, carol = key_of(ALICE), key_of(CAROL)
     book.restore(
         [
@@ -103,8 +96,8 @@ def test_what_was_kept_comes_back_and_is_judged_anew(book: AddressBook, rng: ran
         KnownAddr(alice, "/memory/1", 7, 3),
         KnownAddr(carol, "/memory/5", None, UNPROVEN_FAILURES_MAX - 1),
     )
-    assert book.choose(NOBODY, 0, rng) == at(1)
-    book.failed(Address(id_of(CAROL), "/memory/5"), 0, rng, alone=False)
+    assert book.choose(NOBODY, 0) == at(1)
+    book.failed(Address(id_of(CAROL), "/memory/5"), 0, alone=False)
     assert len(book) == 1
 
 

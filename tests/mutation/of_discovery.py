@@ -15,6 +15,7 @@ TOPOLOGY = "meshnode/services/topology.py"
 ANSWER = "meshnode/services/answer.py"
 
 _BOOK = "tests/core/test_address_book.py"
+_FINDING = "tests/node/test_finding_each_other.py"
 _KEPT = "tests/core/test_addresses_kept.py"
 _RULES = "tests/core/test_dial_rules.py"
 _HOPS = "tests/core/test_hops.py"
@@ -118,11 +119,30 @@ BOOK = (
     Mutation(
         "where all places are taken few newcomers get one",
         ADDRESS_BOOK,
-        "        if not known and addrs and len(self._unproven) >= UNPROVEN_MAX"
-        " and self._pass_over():\n"
-        "            return\n",
-        "",
+        "            return True\n        return False\n",
+        "        return False\n",
         (f"{_BOOK}::test_where_all_places_are_taken_few_newcomers_get_one",),
+    ),
+    Mutation(
+        "a provider always gets a place",
+        REMEMBER,
+        "provides = payload.role is Role.PROVIDER",
+        "provides = False",
+        (f"{_FINDING}::test_who_knows_too_many_addresses_redials_a_provider_all_the_same",),
+    ),
+    Mutation(
+        "who is on the local network always gets a place",
+        ADDRESS_BOOK,
+        " and origin is not Origin.LAN and",
+        " and",
+        (f"{_BOOK}::test_a_provider_always_gets_a_place_and_so_does_who_is_on_the_local_network",),
+    ),
+    Mutation(
+        "chance decides which newcomer gets a place",
+        ADDRESS_BOOK,
+        "if is_full and self._rng.random() * NEWCOMERS_A_PLACE >= 1:",
+        "if is_full:",
+        (f"{_BOOK}::test_nobody_can_make_sure_that_others_get_no_place",),
     ),
     Mutation(
         "three addresses a peer are read",

@@ -246,7 +246,7 @@ FILES = (
     Mutation(
         "a consumer's word alone is not written at once",
         "meshnode/services/intake.py",
-        "self._outbox.put_aside(message.name)",
+        "self._outbox.raise_mark(message.name)",
         "self._outbox.put(_NOTHING, message.name)",
         ("tests/services/test_remember.py::test_a_consumer_s_word_alone_is_written_with_others",),
     ),

@@ -1,10 +1,14 @@
 """Whole nodes find each other, and the mesh again, in virtual time."""
 
 import trio
+from nacl.signing import SigningKey
 from trio.testing import MockClock
 
 from meshnode.core import facts
+from meshnode.core.address_book import UNPROVEN_MAX
+from meshnode.core.records import KnownAddr
 from meshnode.core.rounds import ROUND_S
+from meshnode.ports import Batch
 from meshnode.services import ask
 from meshnode.services.connections import PEERS_AIM, PEERS_MAX, PEERS_MIN, PLACES_FOR_FRIENDS
 from protocols.status import StatusReply
@@ -190,3 +194,22 @@ async def test_an_outage_s_beginning_survives_a_restart(autojump_clock: MockCloc
         assert not bob.observed(facts.OutageExtended)
         await trio.sleep(8)
         assert len(bob.observed(facts.OutageExtended)) == 1
+
+
+async def test_who_knows_too_many_addresses_redials_a_provider_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    """Alice dialled them: that she is gone a refused dial shows, at the address of her own word."""
+    keys = [SigningKey(number.to_bytes(32, "big")).verify_key for number in range(UNPROVEN_MAX)]
+    addrs = tuple(KnownAddr(bytes(key), "/ip4/10.9.9.9/tcp/4201", None, 0) for key in keys)
+    async with open_world() as world:
+        others: list[WorldNode] = []
+        for name in ("bob", "carol", "dave", "erin", "frank"):
+            await world.node(name).store.commit(Batch(addrs=addrs))
+            others.append(await world.start(name, connect=others))
+        alice = await world.start("alice", role="provider", prices=PRICES, connect=others)
+        await trio.sleep(12)
+        await world.kill(alice)
+        await trio.sleep(5)
+        for node in others:
+            assert [fact.cause for fact in node.observed(facts.ProviderLost)] == ["connection"]

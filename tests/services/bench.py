@@ -113,7 +113,9 @@ class Bench:
             flush_interval_s=0.2,
         )
         self.acquaintances = Acquaintances()
-        self.addresses = AddressBook(DialRules(self.mesh.peer_id, self.mesh.addrs()))
+        self.addresses = AddressBook(
+            DialRules(self.mesh.peer_id, self.mesh.addrs()), random.Random(4)
+        )
         self.topology = Topology(
             self.mesh,
             self.addresses,

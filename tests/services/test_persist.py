@@ -106,7 +106,7 @@ async def test_a_mark_put_aside_goes_with_what_is_written_next(autojump_clock: M
     alice = Alice()
     async with running(alice):
         await trio.sleep(FLUSH_S)
-        alice.outbox.put_aside(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, 7))
+        alice.outbox.raise_mark(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, 7))
         await trio.sleep(PUT_ASIDE_S / 2)
         assert alice.persist.commits == 0
         alice.hears()
@@ -121,7 +121,7 @@ async def test_marks_put_aside_do_not_wait_for_ever(autojump_clock: MockClock) -
     alice = Alice()
     async with running(alice):
         for seq in range(1, 61):
-            alice.outbox.put_aside(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, seq))
+            alice.outbox.raise_mark(Mark(key_of(BOB), Topic.PRESENCE, EPOCH, seq))
             await trio.sleep(1)
         await trio.sleep(PUT_ASIDE_S + QUIET_BEAT_S + 2 * FLUSH_S)
         assert (await alice.written())[3] == [60]
