@@ -36,7 +36,7 @@ BaseDelay = Callable[[str, str], float]
 class Sample:
     """The state of the world at one moment; shares are of the nodes that run.
 
-    `providers_seen` is how many providers a node sees active, on average.
+    `providers_seen` is how many providers a node sees active, on average; each sees itself.
     """
 
     at_s: float
@@ -126,7 +126,7 @@ class Metrics(Witness):
                 trio.current_time(),
                 len(running),
                 sum(node.is_provider for node in running),
-                sum(len(self._seen.get(node, ())) for node in running) / count,
+                sum(len(self._seen.get(node, ())) + node.is_provider for node in running) / count,
                 sum(node in self._out for node in running) / count,
                 sum(node in self._extended for node in running) / count,
             )

@@ -1,5 +1,6 @@
 """What came of a run, in words and as JSON."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from simulations.runner import Outcome
@@ -43,11 +44,31 @@ def as_text(outcome: Outcome) -> str:
     )
     lines.append(f"events    {counts or 'none'}")
     lines.append(f"trace     {outcome.trace}")
+    lines.append(f"verdict   {verdict(outcome)}")
     if outcome.holds:
-        return "\n".join([*lines, "verdict   every rule held"])
-    lines.append(f"verdict   {sum(outcome.violation_counts.values())} violations")
-    lines += [f"  {violation}" for violation in outcome.violations]
+        return "\n".join(lines)
+    lines += [f"  {violation}" for violation in (*outcome.violations, *left_out(outcome))]
     return "\n".join([*lines, f"replay    {setup.command()}"])
+
+
+def verdict(outcome: Outcome) -> str:
+    """Whether every rule held, in words."""
+    if outcome.holds:
+        return "every rule held"
+    return violations_told(sum(outcome.violation_counts.values()))
+
+
+def violations_told(count: int) -> str:
+    """How many rules were broken, in words."""
+    return f"{count or 'no'} violation{'' if count == 1 else 's'}"
+
+
+def left_out(outcome: Outcome) -> Iterator[str]:
+    """Of the rules that were broken too often to tell each time, how many times more."""
+    for rule, count in outcome.violation_counts.items():
+        told = sum(violation.rule == rule for violation in outcome.violations)
+        if count > told:
+            yield f"{rule}: {count - told} more"
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
@@ -103,11 +124,12 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def delivery(outcome: Outcome) -> str:
-    """How much of what was said arrived where it was to."""
+    """How much of what providers said arrived with nodes that nothing was wrong with."""
     if not outcome.expected:
         return "nothing was to be delivered"
     share = outcome.delivered / outcome.expected
-    return f"{outcome.delivered} of {outcome.expected} ({share:.3%}) to nodes up for 10 s and more"
+    told = f"{outcome.delivered} of {outcome.expected} price updates ({share:.3%})"
+    return f"{told} to nodes that no fault kept from them"
 
 
 def cpu_us(outcome: Outcome) -> float:

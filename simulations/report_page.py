@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from simulations.metrics import Sample
-from simulations.report import cpu_us, delivery
+from simulations.report import cpu_us, delivery, left_out, verdict
 from simulations.runner import Outcome
-from simulations.svg import Chart
+from simulations.svg import Chart, stairs
 
 BINS = 60
 STORY_ROWS_MAX = 300
@@ -18,34 +17,30 @@ def page(outcome: Outcome) -> str:
     """The page: verdict, figures, what happened when, how fast word travelled."""
     setup = outcome.setup
     title = f"{Path(setup.scenario.name).stem}, {setup.nodes} nodes, seed {setup.seed}"
-    verdict = "holds" if outcome.holds else "broken"
-    told = "Every rule held" if outcome.holds else _violations_told(outcome)
+    css = "holds" if outcome.holds else "broken"
+    told = verdict(outcome).capitalize()
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{_CSS}</style></head><body><main>
 <header><h1>{escape(title)}</h1><p class="lead">{escape(setup.scenario.summary)}</p>
-<p class="verdict {verdict}">{escape(told)}</p></header>
+<p class="verdict {css}">{escape(told)}</p></header>
 <section class="cards">{_cards(outcome)}</section>
 {_violations(outcome)}
 <section><h2>Who is there, and who is seen</h2>
-<p>Providers that run, and how many of them a node sees on average; behind it the share of the
-nodes that say there is an outage, darker where they say it is an extended one. Lines mark what
-the scenario did.</p>{_providers(outcome)}
+<p>Providers that run, and how many of them a node sees on average, itself included; behind it the
+share of the nodes that say there is an outage, darker where they say it is an extended one. Lines
+mark what the scenario did, listed below.</p>{_providers(outcome)}
 <p class="legend"><i class="k-run"></i>providers running <i class="k-seen"></i>seen by a node
 <i class="k-out"></i>nodes in outage <i class="k-ext"></i>ten minutes and more</p></section>
 <section><h2>Nodes running</h2>{_running(outcome)}</section>
-<section><h2>How long word travels</h2><p>From a message's author to each node that was up by
-then; {len(outcome.latencies_s)} arrivals.</p>{_latencies(outcome)}</section>
+<section><h2>How long word travels</h2><p>From a message's author to each node that had been up
+for ten seconds; {len(outcome.latencies_s):,} arrivals, consumers' messages included.</p>
+{_latencies(outcome)}</section>
 <section><h2>What happened</h2>{_story(outcome)}</section>
 <footer><p>Again: <code>{escape(setup.command())}</code></p>
 <p>trace {outcome.trace}</p></footer></main></body></html>
 """
-
-
-def _violations_told(outcome: Outcome) -> str:
-    count = sum(outcome.violation_counts.values())
-    return f"{count} violation{'s' if count != 1 else ''}"
 
 
 def _cards(outcome: Outcome) -> str:
@@ -80,17 +75,19 @@ def _violations(outcome: Outcome) -> str:
         f"<td>{escape(v.saw)}</td></tr>"
         for v in outcome.violations
     )
-    return f"<section><h2>Violations</h2><table>{rows}</table></section>"
+    more = "".join(f"<p>{escape(line)}</p>" for line in left_out(outcome))
+    return f"<section><h2>Violations</h2><table>{rows}</table>{more}</section>"
 
 
 def _providers(outcome: Outcome) -> str:
     samples = outcome.samples
     top = max([1.0, *(max(s.providers_running, s.providers_seen) for s in samples)])
-    chart = Chart(outcome.virtual_s / 60, top * 1.15, "minutes", "providers")
-    chart.area([(s.at_s / 60, s.in_outage * top * 1.15) for s in samples], "outage")
-    chart.area([(s.at_s / 60, s.in_extended * top * 1.15) for s in samples], "extended")
-    chart.steps([(s.at_s / 60, float(s.providers_running)) for s in samples], "running")
-    chart.line([(s.at_s / 60, s.providers_seen) for s in samples], "seen")
+    high = top * 1.15
+    chart = Chart(outcome.virtual_s / 60, high, "minutes", "providers", "nodes in outage")
+    chart.area(stairs((s.at_s / 60, s.in_outage * high) for s in samples), "outage")
+    chart.area(stairs((s.at_s / 60, s.in_extended * high) for s in samples), "extended")
+    chart.line(stairs((s.at_s / 60, s.providers_running) for s in samples), "running")
+    chart.line(stairs((s.at_s / 60, s.providers_seen) for s in samples), "seen")
     _mark_story(chart, outcome)
     return chart.render("Providers running and seen over time, with outages")
 
@@ -98,21 +95,18 @@ def _providers(outcome: Outcome) -> str:
 def _running(outcome: Outcome) -> str:
     top = max([1, *(s.running for s in outcome.samples)])
     chart = Chart(outcome.virtual_s / 60, top * 1.1, "minutes", "nodes")
-    points = _running_points(outcome.samples)
+    points = stairs((sample.at_s / 60, sample.running) for sample in outcome.samples)
     chart.area(points, "nodes-area")
     chart.line(points, "nodes")
     _mark_story(chart, outcome)
     return chart.render("Nodes running over time")
 
 
-def _running_points(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    return [(sample.at_s / 60, float(sample.running)) for sample in samples]
-
-
 def _mark_story(chart: Chart, outcome: Outcome) -> None:
     for happening in outcome.story[:STORY_ROWS_MAX]:
         told = f"{happening.at_s:.1f} s: {happening.what} {_names(happening.nodes)}"
-        chart.mark(happening.at_s / 60, "story", told)
+        label = happening.what if happening.nodes else ""  # whom, the table tells
+        chart.mark(happening.at_s / 60, "story", told, label)
     for violation in outcome.violations:
         chart.mark(violation.at_s / 60, "violation", str(violation))
 

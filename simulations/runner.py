@@ -1,5 +1,6 @@
 """One run: a scenario on a world, checkers and metrics looking on, and what came of it."""
 
+import math
 import random
 import shlex
 from collections.abc import Callable, Sequence
@@ -31,13 +32,19 @@ DEADLINE_PART = 1.5  # a scenario that plays longer than its minutes, by so much
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is to be run. `minutes` are virtual."""
+    """What is to be run. `minutes` are virtual.
+
+    Raises ConfigError where the scenario cannot be played so.
+    """
 
     scenario: Scenario
     nodes: int
     seed: int
     minutes: float
     stack: str = "model"
+
+    def __post_init__(self) -> None:
+        self.scenario.check(self.nodes, self.minutes)
 
     def command(self) -> str:
         """The command that runs exactly this again."""
@@ -165,11 +172,15 @@ class _Run:
         return self._outcome()
 
     async def _measure(self) -> None:
+        """Sample the world every few seconds, and within a second of what the scenario does."""
+        sampled_s, happened = -math.inf, 0
         while True:
-            self._metrics.sample(self._world)
-            for _ in range(SAMPLE_EVERY_S):
-                await trio.sleep(1)
-                self._tell(self._progress())
+            now, story = trio.current_time(), len(self._faults.story)
+            if now - sampled_s >= SAMPLE_EVERY_S or story > happened:
+                self._metrics.sample(self._world)
+                sampled_s, happened = now, story
+            await trio.sleep(1)
+            self._tell(self._progress())
 
     def _progress(self) -> Progress:
         return Progress(

@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import importlib.util
 import pkgutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,9 +14,15 @@ from simulations import scenarios
 from simulations.stage import Stage
 
 Play: TypeAlias = Callable[[Stage], Awaitable[None]]
+# Given nodes and minutes; raises ConfigError where it cannot be played so.
+Check: TypeAlias = Callable[[int, float], None]
 
 DEFAULT_NODES, DEFAULT_MINUTES = 20, 10.0
 GUIDE = "docs/simulator.md shows how to write one"
+
+
+def anyhow(_nodes: int, _minutes: float) -> None:
+    """The check of a scenario that can be played with any number of nodes, for any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Scenario:
     play: Play
     nodes: int = DEFAULT_NODES
     minutes: float = DEFAULT_MINUTES
+    check: Check = anyhow
 
 
 def names() -> list[str]:
@@ -47,42 +53,20 @@ def load(name: str) -> Scenario:
 
         return read_script(Path(name))
     if name.endswith(".py"):
-        return _of_module(name, _module_at(Path(name)))
+        from simulations.own_module import read_module
+
+        return read_module(Path(name))
+    if Path(name).name != name:
+        raise ConfigError(f"{name} is no file that ends in .py or .toml; {GUIDE}")
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {near[0]}?" if near else "meshnode simulate lists them"
         raise ConfigError(f"there is no scenario {name!r}; {hint}")
-    return _of_module(name, importlib.import_module(f"simulations.scenarios.{_module_name(name)}"))
-
-
-def _module_name(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def _module_at(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"there is no file {path}; {GUIDE}")
-    spec = importlib.util.spec_from_file_location(f"scenario_{path.stem}", path)
-    assert spec is not None, "a .py file has a loader"
-    assert spec.loader is not None, "a .py file has a loader"
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except ImportError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return module
+    module = importlib.import_module(f"simulations.scenarios.{name.replace('-', '_')}")
+    return _of_module(name, module)
 
 
 def _of_module(name: str, module: ModuleType) -> Scenario:
-    play = getattr(module, "play", None)
-    if not callable(play):
-        raise ConfigError(f"{name} has no function play(stage); {GUIDE}")
-    return Scenario(
-        name,
-        (module.__doc__ or name).strip().splitlines()[0],
-        play,
-        getattr(module, "NODES", DEFAULT_NODES),
-        getattr(module, "MINUTES", DEFAULT_MINUTES),
-    )
+    summary = (module.__doc__ or name).splitlines()[0]
+    nodes = getattr(module, "NODES", DEFAULT_NODES)
+    return Scenario(name, summary, module.play, nodes, getattr(module, "MINUTES", DEFAULT_MINUTES))

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,11 +18,12 @@ REFUSED = "refused"  # the key of what is told instead of results
 
 @dataclass(frozen=True, slots=True)
 class SeedResult:
-    """What became of one seed; `violations` as lines of text."""
+    """What became of one seed; `violations` as lines of text, `trace` empty where it broke off."""
 
     seed: int
     violations: tuple[str, ...]
     replay: str
+    trace: str
     real_s: float
 
     @property
@@ -31,13 +32,14 @@ class SeedResult:
         return not self.violations
 
 
-def run_seeds(setup: Setup, seeds: Sequence[int]) -> Generator[SeedResult, None, None]:
-    """Run every seed, as many at a time as there are cores; results as they come.
+def run_seeds(setup: Setup, seeds: range) -> Generator[SeedResult, None, None]:
+    """Run every seed of a range, as many at a time as there are cores; results as they come.
 
     Raises ConfigError for a setup that cannot be run, RuntimeError where none can.
     """
     what = (setup.scenario.name, str(setup.nodes), str(setup.minutes), setup.stack)
-    command = [sys.executable, "-m", "simulations.forks", *what, *map(str, seeds)]
+    ends = str(seeds.start), str(seeds.stop)
+    command = [sys.executable, "-m", "simulations.forks", *what, *ends]
     # With the hash seed that a replay has, or that would be another run.
     environ = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
     with subprocess.Popen(  # noqa: S603 - ourselves

@@ -20,6 +20,7 @@ from simulations.world_node import UPDATE_EVERY_S, Part, WorldNode
 ASSETS = ("BTC-USD", "ETH-USD", "EUR-USD")
 CONTACTS = 3  # earlier nodes whose address a node is told: with those that dial it, about six peers
 NS_PER_S = 10**9
+DISK_TROUBLES = ("full", "gone", "slow")
 
 
 class Contact(Protocol):
@@ -263,7 +264,9 @@ class Stage:
         node.clock.step_ns = round(off_s * NS_PER_S)
 
     def break_disk(self, node: WorldNode, trouble: str = "full") -> None:
-        """Make a node's store `full`, `gone` or `slow`."""
+        """Make a node's store `full`, `gone` or `slow`. Raises ValueError for another word."""
+        if trouble not in DISK_TROUBLES:
+            raise ValueError(f"a disk is {', '.join(DISK_TROUBLES)}, not {trouble!r}")
         self.faults.tell(f"disk {trouble}", (node,))
         self._ground.simulated("disks that fail")
         self.faults.begin(Kind.DISK, (node,))
@@ -285,7 +288,12 @@ class Stage:
             node.store.recover()
 
     def lie(self, node: WorldNode, factor: Decimal) -> None:
-        """Have a provider tell prices times a factor; once a liar, always one."""
+        """Have a provider tell prices times a factor; once a liar, always one.
+
+        Raises TypeError for a float: prices are decimal.
+        """
+        if not isinstance(factor, Decimal):
+            raise TypeError(f"write Decimal('{factor}'): prices are decimal")
         self.faults.tell(f"prices times {factor}", (node,))
         self.faults.liars.add(node)
         node.trouble.factor = factor

@@ -1,12 +1,13 @@
 """Small charts as SVG: bands, lines and bars over two axes, nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-WIDTH, HEIGHT = 960, 260
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 34
+WIDTH, HEIGHT = 960, 268
+LEFT, RIGHT, TOP, BOTTOM = 52, 44, 24, 34
+LETTER = 6.2  # how wide one is, about
 TICKS = 6
 
 Point = tuple[float, float]
@@ -21,16 +22,31 @@ def nice_step(span: float, ticks: int = TICKS) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
 
 
+def stairs(points: Iterable[Point]) -> list[Point]:
+    """The points of a line that keeps each value until the next."""
+    found: list[Point] = []
+    for x, y in points:
+        if found:
+            found.append((x, found[-1][1]))
+        found.append((x, y))
+    return found
+
+
 @dataclass
 class Chart:
-    """One chart: give it its ranges, draw, and `render`."""
+    """One chart: give it its ranges, draw, and `render`.
+
+    With `share_unit` the right-hand side is a scale of its own, from nothing to 100%, of that.
+    """
 
     x_max: float
     y_max: float
     x_unit: str
     y_unit: str = ""
+    share_unit: str = ""
     x_min: float = 0.0
     _parts: list[str] = field(default_factory=list)
+    _labelled_until: float = 0.0  # pixels
 
     def band(self, start: float, end: float, css: str, title: str = "") -> None:
         """A stripe from top to bottom."""
@@ -51,15 +67,6 @@ class Chart:
             path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
             self._parts.append(f'<polyline class="{css}" points="{path}"/>')
 
-    def steps(self, points: Sequence[Point], css: str) -> None:
-        """A line that keeps each value until the next."""
-        stairs: list[Point] = []
-        for x, y in points:
-            if stairs:
-                stairs.append((x, stairs[-1][1]))
-            stairs.append((x, y))
-        self.line(stairs, css)
-
     def area(self, points: Sequence[Point], css: str) -> None:
         """What is below a line."""
         if points:
@@ -68,9 +75,12 @@ class Chart:
             self._parts.append(f'<polygon class="{css}" points="{path}"/>')
 
     def mark(self, at: float, css: str, title: str, label: str = "") -> None:
-        """A vertical line, with a word on top."""
-        x = self._x(at)
-        text = f'<text x="{x + 4:.1f}" y="{TOP + 11}">{escape(label)}</text>' if label else ""
+        """A vertical line, with a word on top where there is room beside the one before."""
+        x, text = self._x(at), ""
+        end = x + 8 + LETTER * len(label)
+        if label and x >= self._labelled_until and end <= WIDTH - RIGHT:
+            self._labelled_until = end
+            text = f'<text x="{x + 4:.1f}" y="{TOP + 11}">{escape(label)}</text>'
         self._parts.append(
             f'<g class="{css}"><title>{escape(title)}</title>'
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>{text}</g>'
@@ -96,13 +106,20 @@ class Chart:
             y = self._y(value)
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
             parts.append(f'<text class="y" x="{LEFT - 8}" y="{y + 4:.1f}">{value:g}</text>')
+        if self.share_unit:
+            for percent in (0, 50, 100):
+                y = self._y(self.y_max * percent / 100) + 4
+                at = f'x="{WIDTH - RIGHT + 6}" y="{y:.1f}"'
+                parts.append(f'<text class="s" {at}>{percent}%</text>')
+            at = f'x="{WIDTH - 2}" y="{TOP - 12}"'
+            parts.append(f'<text class="u" {at}>{escape(self.share_unit)}</text>')
         step = nice_step(self.x_max - self.x_min, 10)
         for number in range(int((self.x_max - self.x_min) / step) + 1):
             value = self.x_min + number * step
             x = self._x(value)
             parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 14}">{value:g}</text>')
         parts.append(f'<text class="u" x="{WIDTH - RIGHT}" y="{HEIGHT - 1}">{self.x_unit}</text>')
-        parts.append(f'<text class="v" x="{LEFT + 4}" y="{TOP - 4}">{escape(self.y_unit)}</text>')
+        parts.append(f'<text class="v" x="{LEFT + 4}" y="{TOP - 12}">{escape(self.y_unit)}</text>')
         return "".join(parts)
 
     def _x(self, value: float) -> float:

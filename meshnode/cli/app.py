@@ -4,12 +4,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 from cyclopts.validators import Number
 
 from meshnode.version import VERSION
 
 _POSITIVE = Number(gt=0)
+
+
+def _whole(_type: object, tokens: Sequence[Token]) -> int:
+    """An integer; the library would round 5.5."""
+    value = tokens[0].value
+    try:
+        return int(value)
+    except ValueError as error:
+        raise ValueError(f"{value} is no whole number") from error
+
+
+_WHOLE = Parameter(converter=_whole)
 _JSON = Parameter(name="--json", help="Print JSON instead of text.")
 _DATA_DIR = Parameter(help="Where key and database are. [default: ~/.local/share/meshnode]")
 _ADDR_HELP = (
@@ -24,7 +36,8 @@ app = App(
     name="meshnode",
     help="A node of a peer-to-peer price mesh. Try it without any set-up: meshnode demo",
     help_epilogue=(
-        "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 peer unreachable. "
+        "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 peer unreachable, "
+        "130 interrupted. "
         "Errors go to stderr, with --json as a JSON document."
     ),
     help_format="plaintext",
@@ -45,7 +58,7 @@ def answer(arguments: Sequence[str]) -> int:
 def demo(
     *,
     seconds: Annotated[
-        int, Parameter(help="About how long it takes, 20 to 600.", validator=_POSITIVE)
+        int, _WHOLE, Parameter(help="About how long it takes, 20 to 600.", validator=_POSITIVE)
     ] = 40,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
@@ -186,7 +199,9 @@ def watch(
         list[_Event] | None, Parameter(help="Only these events. [default: all]")
     ] = None,
     seconds: Annotated[
-        int | None, Parameter(help="Stop after so long. [default: never]", validator=_POSITIVE)
+        int | None,
+        _WHOLE,
+        Parameter(help="Stop after so long. [default: never]", validator=_POSITIVE),
     ] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
@@ -223,8 +238,14 @@ def simulate(
     ] = None,
     /,
     *,
-    nodes: Annotated[int | None, Parameter(help="[default: the scenario's]")] = None,
-    seed: Annotated[int, Parameter(help="Everything drawn by chance follows from it.")] = 1,
+    nodes: Annotated[
+        int | None, _WHOLE, Parameter(help="How many. [default: the scenario's]")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        _WHOLE,
+        Parameter(help="Everything drawn by chance follows from it. [default: 1]"),
+    ] = None,
     seeds: Annotated[
         str | None, Parameter(help="Run many on all cores, such as 1..200; list those that fail.")
     ] = None,
@@ -246,20 +267,16 @@ def simulate(
 ) -> int:
     """Try out on a mesh of simulated nodes what happens if.
 
-    Example: meshnode simulate outage --nodes 20 --seed 1 --report out/
-    """
-    from meshnode.cli.simulate import simulate_command
+    Exit code 1 tells that a rule was broken.
 
-    return simulate_command(
-        scenario,
-        nodes=nodes,
-        seed=seed,
-        seeds=seeds,
-        minutes=minutes,
-        stack=stack,
-        report=report,
-        as_json=as_json,
-    )
+    Example: meshnode simulate outage --nodes 20 --seed 1 --report out/
+
+    Example: meshnode simulate swarm --seeds 1..200
+    """
+    from meshnode.cli.simulate import Options, simulate_command
+
+    options = Options(nodes, seed, seeds, minutes, report)
+    return simulate_command(scenario, options, stack, as_json=as_json)
 
 
 @app.command(sort_key=8)

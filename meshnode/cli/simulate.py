@@ -3,87 +3,82 @@
 import atexit
 import gc
 import json
+import os
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
+from meshnode.cli.output import note, say
+from meshnode.cli.ticker import Ticker
 from meshnode.errors import ConfigError
 from simulations import scenario as catalogue
 from simulations.determinism import ensure_hash_seed
 from simulations.report import as_json as outcome_as_json
 from simulations.report import as_text
 from simulations.report_page import page
-from simulations.runner import Outcome, Progress, Setup, simulate
-from simulations.seeds import run_seeds
+from simulations.runner import Outcome, Setup, simulate
+from simulations.seeds import SeedResult, run_seeds
 
-PROGRESS_EVERY_S = 0.5
 NODES_MIN, NODES_MAX = 2, 5_000
+MINUTES_MAX = 7 * 24 * 60
+SEEDS_MAX = 1_000_000
 HOLDS, BROKEN = 0, 1
 PROCESSES = "processes"
 
 
-def simulate_command(
-    name: str | None,
-    *,
-    nodes: int | None,
-    seed: int,
-    seeds: str | None,
-    minutes: float | None,
-    stack: str,
-    report: Path | None,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one command line, None where one was not given."""
+
+    nodes: int | None
+    seed: int | None
+    seeds: str | None
+    minutes: float | None
+    report: Path | None
+
+    def refuse(self, why: str, *names: str) -> None:
+        """Raises ConfigError if one of these was given."""
+        for name in names:
+            if getattr(self, name) is not None:
+                raise ConfigError(f"--{name} {why}")
+
+    def setup(self, scenario: catalogue.Scenario, stack: str, nodes_default: int) -> Setup:
+        """The run that is asked for. Raises ConfigError."""
+        nodes = nodes_default if self.nodes is None else self.nodes
+        minutes = scenario.minutes if self.minutes is None else self.minutes
+        if not NODES_MIN <= nodes <= NODES_MAX:
+            raise ConfigError(f"--nodes {nodes}: write a number from {NODES_MIN} to {NODES_MAX}")
+        if not 0 < minutes <= MINUTES_MAX:
+            raise ConfigError(f"--minutes {minutes:g}: write a number up to {MINUTES_MAX}")
+        return Setup(scenario, nodes, 1 if self.seed is None else self.seed, minutes, stack)
+
+
+def simulate_command(name: str | None, options: Options, stack: str, *, as_json: bool) -> int:
     """Run a scenario, once or for many seeds. Raises ConfigError."""
     if name is None:
+        every = ("nodes", "seed", "seeds", "minutes", "report")
+        options.refuse("is for a scenario: name one; meshnode simulate lists them", *every)
         return _list(as_json=as_json)
     found = catalogue.load(name)
     if stack == PROCESSES:
-        return _both_ways(found, nodes, seed, minutes, seeds, report, as_json=as_json)
-    setup = Setup(found, nodes or found.nodes, seed, minutes or found.minutes, stack)
-    if not NODES_MIN <= setup.nodes <= NODES_MAX:
-        raise ConfigError(f"--nodes {setup.nodes}: write a number from {NODES_MIN} to {NODES_MAX}")
-    if seeds is not None:
-        return _many(setup, _range(seeds), as_json=as_json)
+        return _both_ways(found, options, as_json=as_json)
+    setup = options.setup(found, stack, found.nodes)
+    if options.seeds is not None:
+        options.refuse("is for one run; leave out --seeds, and replay one that fails", "report")
+        options.refuse("is for one run; leave out --seeds, or --seed", "seed")
+        return _many(setup, _range(options.seeds), as_json=as_json)
+    file = None if options.report is None else _page_in(options.report, setup)
     # Only now: what is wrong with the arguments is told at once.
     ensure_hash_seed()
-    ticker = Ticker(sys.stderr, is_terminal=sys.stderr.isatty())
     # What a thousand nodes leave behind is not looked through once more when the process ends.
     atexit.register(gc.freeze)
-    outcome = simulate(setup, ticker.tell)
-    ticker.end()
-    print(json.dumps(outcome_as_json(outcome)) if as_json else as_text(outcome))
-    if report is not None:
-        print(f"report    {_write(outcome, report)}", file=sys.stderr)
+    with Ticker(sys.stderr, is_terminal=sys.stderr.isatty()) as ticker:
+        outcome = simulate(setup, ticker.tell)
+    say(json.dumps(outcome_as_json(outcome)) if as_json else as_text(outcome))
+    if file is not None:
+        _write(outcome, file)
+        note(f"report    {file}")
     return HOLDS if outcome.holds else BROKEN
-
-
-class Ticker:
-    """The progress line: overwritten on a terminal, else a line now and then."""
-
-    def __init__(self, stream: TextIO, *, is_terminal: bool) -> None:
-        self._stream = stream
-        self._is_terminal = is_terminal
-        self._told_real_s = 0.0
-        self._every_s = PROGRESS_EVERY_S if is_terminal else 20 * PROGRESS_EVERY_S
-
-    def tell(self, progress: Progress) -> None:
-        """Say how far it is, not too often."""
-        if progress.real_s - self._told_real_s < self._every_s:
-            return
-        self._told_real_s = progress.real_s
-        line = (
-            f"{progress.virtual_s / 60:5.1f} of {progress.total_s / 60:.1f} virtual minutes"
-            f" in {progress.real_s:.0f} s, {progress.accepted} messages accepted"
-            f", {progress.violations or 'no'} violations"
-        )
-        self._stream.write(f"\r\x1b[K{line}" if self._is_terminal else f"{line}\n")
-        self._stream.flush()
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self._is_terminal:
-            self._stream.write("\r\x1b[K")
 
 
 def _list(*, as_json: bool) -> int:
@@ -102,75 +97,99 @@ def _list(*, as_json: bool) -> int:
     return HOLDS
 
 
-def _range(text: str) -> Sequence[int]:
+# --- many seeds -----------------------------------------------------------------------------
+
+
+def _range(text: str) -> range:
     first, dots, last = text.partition("..")
     if not (first.isdecimal() and (last.isdecimal() if dots else not last)):
-        raise ConfigError(f"--seeds {text}: write a range such as 1..200")
-    seeds = range(int(first), int(last or first) + 1)
-    if not seeds:
+        raise ConfigError(f"--seeds {text}: write a range such as 1..200, or one number")
+    start, end = int(first), int(last or first) + 1
+    if start >= end:
         raise ConfigError(f"--seeds {text}: the range is empty; write the lower number first")
-    return seeds
+    if end - start > SEEDS_MAX:
+        raise ConfigError(f"--seeds {text}: {SEEDS_MAX} at most at a time")
+    return range(start, end)
 
 
-def _many(setup: Setup, seeds: Sequence[int], *, as_json: bool) -> int:
-    failed = []
-    for number, result in enumerate(run_seeds(setup, seeds), 1):
-        if not result.holds:
-            failed.append(result)
-        verdict = "holds" if result.holds else "FAILS"
-        told = f"{number} of {len(seeds)}: seed {result.seed} {verdict} ({result.real_s:.1f} s)"
-        print(told, file=sys.stderr, flush=True)
-    if as_json:
-        told_failed = [
-            {"seed": f.seed, "violations": f.violations, "replay": f.replay} for f in failed
-        ]
-        document = {"scenario": setup.scenario.name, "seeds": len(seeds), "failed": told_failed}
-        print(json.dumps(document))
-    else:
-        for result in failed:
-            print(f"seed {result.seed}: {result.replay}")
-            for line in result.violations:
-                print(f"  {line}")
-        print(f"{setup.scenario.name}: {len(seeds) - len(failed)} of {len(seeds)} seeds hold")
-    return BROKEN if failed else HOLDS
+def _many(setup: Setup, seeds: range, *, as_json: bool) -> int:
+    results: list[SeedResult] = []
+    tell = _seeds_as_json if as_json else _seeds_as_text
+    try:
+        for result in run_seeds(setup, seeds):
+            results.append(result)
+            verdict = "holds" if result.holds else "FAILS"
+            told = f"{len(results)} of {len(seeds)}: seed {result.seed} {verdict}"
+            note(f"{told} ({result.real_s:.1f} s)")
+    except KeyboardInterrupt:
+        say(tell(setup, results))  # what was found out by then is worth something, too
+        raise
+    say(tell(setup, results))
+    return HOLDS if all(result.holds for result in results) else BROKEN
 
 
-def _both_ways(
-    found: catalogue.Scenario,
-    nodes: int | None,
-    seed: int,
-    minutes: float | None,
-    seeds: str | None,
-    report: Path | None,
-    *,
-    as_json: bool,
-) -> int:
+def _failed(results: list[SeedResult]) -> list[SeedResult]:
+    return sorted((one for one in results if not one.holds), key=lambda result: result.seed)
+
+
+def _seeds_as_text(setup: Setup, results: list[SeedResult]) -> str:
+    failed, lines = _failed(results), []
+    for result in failed:
+        lines.append(f"seed {result.seed}: {result.replay}")
+        lines += [f"  {line}" for line in result.violations]
+        lines += [f"  trace {result.trace}"] if result.trace else []
+    held = f"{len(results) - len(failed)} of {len(results)} seeds hold"
+    return "\n".join([*lines, f"{setup.scenario.name}: {held}"])
+
+
+def _seeds_as_json(setup: Setup, results: list[SeedResult]) -> str:
+    told = [
+        {"seed": f.seed, "violations": f.violations, "replay": f.replay, "trace": f.trace or None}
+        for f in _failed(results)
+    ]
+    return json.dumps({"scenario": setup.scenario.name, "seeds": len(results), "failed": told})
+
+
+# --- with real processes --------------------------------------------------------------------
+
+
+def _both_ways(found: catalogue.Scenario, options: Options, *, as_json: bool) -> int:
     """Simulated first, then with real processes in real time; do they agree?"""
     from simulations.processes.report import as_json as both_as_json
     from simulations.processes.report import as_text as both_as_text
     from simulations.processes.runner import NODES_DEFAULT, run_both_ways
 
-    for flag, given in (("--seeds", seeds), ("--report", report)):
-        if given is not None:
-            raise ConfigError(f"{flag} is for simulated runs; leave out --stack {PROCESSES}")
-    setup = Setup(found, nodes or NODES_DEFAULT, seed, minutes or found.minutes, PROCESSES)
+    options.refuse(f"is for simulated runs; leave out --stack {PROCESSES}", "seeds", "report")
+    setup = options.setup(found, PROCESSES, NODES_DEFAULT)
     ensure_hash_seed()
 
     def tell(at_s: float, line: str) -> None:
-        print(f"{at_s:6.1f} s  {line}", file=sys.stderr, flush=True)
+        note(f"{at_s:6.1f} s  {line}")
 
     ran = run_both_ways(setup, tell)
-    print(json.dumps(both_as_json(ran)) if as_json else both_as_text(ran))
+    say(json.dumps(both_as_json(ran)) if as_json else both_as_text(ran))
     return HOLDS if ran.holds else BROKEN
 
 
-def _write(outcome: Outcome, directory: Path) -> Path:
-    setup = outcome.setup
-    stem = Path(setup.scenario.name).stem
-    file = directory / f"{stem}-{setup.nodes}-{setup.seed}.html"
+# --- the page -------------------------------------------------------------------------------
+
+
+def _page_in(directory: Path, setup: Setup) -> Path:
+    """The page's file, in a directory that can be written to: better known before than after."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file.write_text(page(outcome), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--report {directory}: {error.strerror}") from error
-    return file
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"--report {directory}: it cannot be written to")
+    name = Path(setup.scenario.name).name.replace(".", "-")
+    return directory / (
+        f"{name}-{setup.stack}-{setup.nodes}-nodes-{setup.minutes:g}-min-seed-{setup.seed}.html"
+    )
+
+
+def _write(outcome: Outcome, file: Path) -> None:
+    try:
+        file.write_text(page(outcome), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--report {file}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""All providers are gone for 12 of 15 minutes, then they are back."""
+"""All providers are gone for most of the time (12 of 15 minutes), then they are back."""
 
 from simulations.stage import Stage
 

@@ -36,6 +36,7 @@ EDGES = (
     "simulations/forks.py",
     "simulations/model_gossip.py",
     "simulations/model_mesh.py",
+    "simulations/own_module.py",
 )
 
 

@@ -70,8 +70,13 @@ def test_a_violation_comes_with_the_command_that_replays_it(outcome: Outcome) ->
     text = as_text(broken)
     assert "7 violations" in text
     assert "a rule: at 12.3 s on n3: saw <this>" in text
+    assert "a rule: 6 more" in text
     assert "meshnode simulate restart --nodes 5 --seed 3 --minutes 2.2 --stack model" in text
-    assert "saw &lt;this&gt;" in page(broken)
+    for told in ("saw &lt;this&gt;", "7 violations", "a rule: 6 more"):
+        assert told in page(broken)
+    once = as_text(replace(broken, violation_counts={"a rule": 1}))
+    assert "1 violation\n" in once
+    assert "more" not in once.rpartition("verdict")[2]
 
 
 def test_the_page_stands_alone(outcome: Outcome) -> None:
@@ -91,15 +96,17 @@ def test_many_seeds_each_in_a_process_of_its_own() -> None:
     results = list(run_seeds(Setup(load("steady"), 4, 1, 0.1), range(1, 4)))
     assert sorted(result.seed for result in results) == [1, 2, 3]
     assert all(result.holds for result in results)
+    assert len({result.trace for result in results}) == 3
 
 
 def test_a_run_that_ends_by_an_exception_fails_its_seed(tmp_path: os.PathLike[str]) -> None:
     file = os.path.join(tmp_path, "bad.py")
     with open(file, "w") as code:
         code.write('"""Bad."""\n\n\nasync def play(stage):\n    raise ZeroDivisionError("oops")\n')
-    (result,) = run_seeds(Setup(load(file), 3, 1, 0.1), [5])
-    assert not result.holds
-    assert any("oops" in line for line in result.violations)
+    (result,) = run_seeds(Setup(load(file), 3, 1, 0.1), range(5, 6))
+    assert result.violations == (f"{file}, line 5: ZeroDivisionError: oops",)
+    assert result.trace == ""
+    assert result.real_s > 0
 
 
 def test_a_setup_that_cannot_be_run_is_told_once_and_fails_no_seed() -> None:
@@ -153,7 +160,7 @@ def test_runs_that_nobody_waits_for_are_ended(tmp_path: Path) -> None:
 
 def test_runs_end_with_who_wanted_them_even_if_it_is_killed(tmp_path: Path) -> None:
     scenario = half_endless(tmp_path)
-    about = ("--nodes", "3", "--minutes", "1000000", "--seeds", "1..3")
+    about = ("--nodes", "3", "--minutes", "10000", "--seeds", "1..3")
     command = [sys.executable, "-m", "meshnode", "simulate", str(scenario), *about]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as wanting:
         assert wanting.stderr is not None
