@@ -1,4 +1,4 @@
-"""Small charts as SVG: bands, lines and bars over two axes, nothing else."""
+"""Small charts as SVG: areas, lines and bars over two axes, nothing else."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -44,16 +44,8 @@ class Chart:
     x_unit: str
     y_unit: str = ""
     share_unit: str = ""
-    x_min: float = 0.0
     _parts: list[str] = field(default_factory=list)
     _labelled_until: float = 0.0  # pixels
-
-    def band(self, start: float, end: float, css: str, title: str = "") -> None:
-        """A stripe from top to bottom."""
-        x, until = self._x(start), self._x(end)
-        width = max(1.0, until - x)
-        height = HEIGHT - TOP - BOTTOM
-        self._add("rect", css, title, x=x, y=TOP, width=width, height=height)
 
     def bar(self, start: float, end: float, value: float, css: str, title: str = "") -> None:
         """A bar from the bottom."""
@@ -113,9 +105,9 @@ class Chart:
                 parts.append(f'<text class="s" {at}>{percent}%</text>')
             at = f'x="{WIDTH - 2}" y="{TOP - 12}"'
             parts.append(f'<text class="u" {at}>{escape(self.share_unit)}</text>')
-        step = nice_step(self.x_max - self.x_min, 10)
-        for number in range(int((self.x_max - self.x_min) / step) + 1):
-            value = self.x_min + number * step
+        step = nice_step(self.x_max, 10)
+        for number in range(int(self.x_max / step) + 1):
+            value = number * step
             x = self._x(value)
             parts.append(f'<text class="x" x="{x:.1f}" y="{HEIGHT - 14}">{value:g}</text>')
         parts.append(f'<text class="u" x="{WIDTH - RIGHT}" y="{HEIGHT - 1}">{self.x_unit}</text>')
@@ -123,8 +115,7 @@ class Chart:
         return "".join(parts)
 
     def _x(self, value: float) -> float:
-        span = max(1e-9, self.x_max - self.x_min)
-        return LEFT + (value - self.x_min) / span * (WIDTH - LEFT - RIGHT)
+        return LEFT + value / max(1e-9, self.x_max) * (WIDTH - LEFT - RIGHT)
 
     def _y(self, value: float) -> float:
         part = min(1.0, value / max(1e-9, self.y_max))

@@ -18,6 +18,7 @@ from simulations.report_page import page
 from simulations.runner import Outcome, Progress, Setup, simulate
 from simulations.scenario import load
 from simulations.seeds import run_seeds
+from simulations.svg import Chart
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,31 @@ def test_the_page_stands_alone(outcome: Outcome) -> None:
     Reader().feed(page(outcome))
     assert opened.count("svg") == 3
     assert "polyline" in opened
+
+
+def test_the_page_names_what_happened_and_its_scales(outcome: Outcome) -> None:
+    told = page(outcome)
+    for label in (">killed<", ">started<", ">nodes in outage<", ">100%<", ">p99<"):
+        assert label in told
+
+
+def test_labels_that_would_cover_one_another_are_left_out() -> None:
+    chart = Chart(100.0, 1.0, "minutes")
+    for at in (10.0, 11.0, 50.0, 99.9):
+        chart.mark(at, "story", f"at {at}", f"label {at}")
+    drawn = chart.render("labels")
+    assert [at for at in (10.0, 11.0, 50.0, 99.9) if f">label {at}<" in drawn] == [10.0, 50.0]
+    assert "at 99.9" in drawn  # to be read by pointing at it
+
+
+def test_the_world_is_sampled_as_things_happen_and_providers_see_themselves(
+    outcome: Outcome,
+) -> None:
+    times = [sample.at_s for sample in outcome.samples]
+    for happening in outcome.story:
+        if happening.at_s < times[-1]:
+            assert any(0 <= at_s - happening.at_s <= 1 for at_s in times), happening
+    assert max(sample.providers_seen for sample in outcome.samples) == 3
 
 
 def test_many_seeds_each_in_a_process_of_its_own() -> None:
