@@ -54,12 +54,12 @@ from protocols.ids import (
 )
 from protocols.messages import Name, Role
 
-SHUTDOWN_S = 10.0  # from the signal to the exit
-LEAVE_S = 2.0  # of it: for saying so to the peers
+# Of what a shutdown may take:
+LEAVE_S = 2.0  # for saying so to the peers
 # Of that: who is connected to us may hear it from others only, and is not to see the connection
 # break before.
 FAREWELL_S = 0.5
-DRAIN_S = 4.0  # of it: for the last commit
+DRAIN_S = 4.0  # for the last commit
 
 
 async def run_node(

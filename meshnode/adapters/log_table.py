@@ -95,6 +95,12 @@ ROWS: Mapping[type[Fact], Row] = MappingProxyType(
             ("store",),
         ),
         facts.StoreRecovered: Row(INFO, "store_recovered"),
+        facts.StoreLeftBehind: Row(
+            ERROR,
+            "store_left_behind",
+            "prices come back from peers, their history does not; check the disk",
+            ("store",),
+        ),
         facts.StoreRestored: Row(INFO, "store_restored"),
         facts.StoreSetAside: Row(
             ERROR,

@@ -232,6 +232,14 @@ class StoreRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLeftBehind:
+    """The node ends and could not write so many rows, or does not know whether they were."""
+
+    store: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRestored:
     """What a start found on disk; damaged rows were left out."""
 
@@ -341,6 +349,7 @@ Fact: TypeAlias = (
     | ObservationRefused
     | StoreFailed
     | StoreRecovered
+    | StoreLeftBehind
     | StoreRestored
     | StoreSetAside
     | CaughtUp

@@ -6,7 +6,7 @@ import trio
 
 from meshnode.core.backoff import Backoff, Rng
 from meshnode.core.book import Book
-from meshnode.core.facts import StoreFailed, StoreRecovered
+from meshnode.core.facts import StoreFailed, StoreLeftBehind, StoreRecovered
 from meshnode.core.links import LinkRecord
 from meshnode.core.outbox import Outbox
 from meshnode.errors import StoreUnavailable
@@ -82,9 +82,13 @@ class Persist:
             self._note_filled()
         return math.inf
 
-    async def drain(self) -> bool:
-        """Commit what waits, once; returns whether nothing is left."""
-        return await self._flush() and not len(self._outbox)
+    async def drain(self) -> None:
+        """Commit what waits, once, and tell what is left, also when that takes too long."""
+        try:
+            await self._flush()
+        finally:
+            if left := len(self._outbox):
+                self._observer.observe(StoreLeftBehind(self.link.name, left))
 
     def _note_filled(self) -> None:
         self._filled_at = trio.current_time()

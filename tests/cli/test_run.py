@@ -7,9 +7,11 @@ import pytest
 import trio
 import trio.testing
 
-from meshnode.cli.run import ReadyLine, run_until_signalled
+from meshnode import node
+from meshnode.adapters.storage import portal, sqlite
+from meshnode.cli.run import SHUTDOWN_S, ReadyLine, run_until_signalled
 from meshnode.config import NodeConfig
-from meshnode.core.facts import Fact, NodeLeaving, NodeReady
+from meshnode.core.facts import Fact, NodeLeaving, NodeReady, StoreLeftBehind
 from meshnode.errors import DataDirInUse, MeshnodeError
 from meshnode.ports import Observer
 
@@ -35,6 +37,11 @@ async def polite_node(_config: NodeConfig, *, observer: Observer, stop: trio.Eve
 async def stubborn_node(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
     os.kill(os.getpid(), signal.SIGINT)
     await stop.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await trio.sleep_forever()
+
+
+async def slow_node(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await trio.sleep_forever()
 
@@ -69,6 +76,21 @@ async def test_a_later_second_signal_ends_it_at_once() -> None:
         await run_until_signalled(stubborn_node, NodeConfig(), Notes(), second_signal_after_s=0)
 
 
+async def test_a_node_that_takes_too_long_to_leave_is_ended() -> None:
+    with (
+        trio.fail_after(5),
+        pytest.RaisesGroup(
+            pytest.RaisesExc(MeshnodeError, match="stopped 0.01 s after the signal")
+        ),
+    ):
+        await run_until_signalled(slow_node, NodeConfig(), Notes(), shutdown_s=0.01)
+
+
+def test_each_step_of_a_shutdown_has_its_part_of_the_time() -> None:
+    steps = (node.LEAVE_S, node.DRAIN_S, sqlite.CLOSE_TIMEOUT_S)
+    assert sum(steps) + portal.DRAIN_TIMEOUT_S + portal.CANCEL_GRACE_S < SHUTDOWN_S
+
+
 async def test_a_supervisor_s_double_signal_is_one_request() -> None:
     notes = Notes()
     with trio.fail_after(5):
@@ -86,6 +108,16 @@ async def test_a_node_that_ends_by_itself_ends_the_command() -> None:
 async def test_a_node_that_fails_fails_the_command() -> None:
     with trio.fail_after(5), pytest.RaisesGroup(DataDirInUse):
         await run_until_signalled(node_that_fails, NodeConfig(), Notes())
+
+
+def test_what_was_left_behind_is_kept_for_the_exit_code() -> None:
+    notes = Notes()
+    line = ReadyLine(notes, io.StringIO(), as_json=False)
+    kept = []
+    for fact in (READY, StoreLeftBehind("sqlite", 7), NodeLeaving("x")):
+        line.observe(fact)
+        kept.append(line.has_left_behind)
+    assert kept == [False, True, True]
 
 
 def test_readiness_is_one_line() -> None:

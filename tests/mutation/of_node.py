@@ -5,6 +5,8 @@ from tests.mutation.mutation import Mutation
 CONFIG = "meshnode/config.py"
 LOGS = "meshnode/adapters/logs.py"
 NODE = "meshnode/node.py"
+PERSIST = "meshnode/services/persist.py"
+RUN = "meshnode/cli/run.py"
 SAFE_TEXT = "meshnode/core/safe_text.py"
 SANITY = "meshnode/core/sanity.py"
 STATUS = "meshnode/services/status.py"
@@ -279,6 +281,33 @@ LIFE = (
         "            await persist.drain()\n",
         "            pass\n",
         (f"{_STARTS}::test_who_provided_is_on_disk_with_its_last_word_after_leaving",),
+    ),
+    Mutation(
+        "what could not be written before the end is told",
+        PERSIST,
+        "            if left := len(self._outbox):\n",
+        "            if (left := len(self._outbox)) < 0:\n",
+        (
+            "tests/services/test_persist.py"
+            "::test_a_drain_writes_what_waits_and_tells_what_it_could_not",
+        ),
+    ),
+    Mutation(
+        "what could not be written before the end is the exit code's",
+        RUN,
+        "return LEFT_BEHIND if ready_line.has_left_behind else 0",
+        "return 0",
+        (
+            "tests/processes/test_restart_and_leave.py"
+            "::test_who_cannot_write_before_it_ends_says_so_with_its_exit_code",
+        ),
+    ),
+    Mutation(
+        "a shutdown takes no longer than it may",
+        RUN,
+        "with trio.move_on_after(shutdown_s):",
+        "with trio.move_on_after(1e9):",
+        ("tests/cli/test_run.py::test_a_node_that_takes_too_long_to_leave_is_ended",),
     ),
     Mutation(
         "the last word of each is put to what waits on leaving",

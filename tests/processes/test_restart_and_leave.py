@@ -1,4 +1,4 @@
-"""A provider that is killed and starts again within seconds, and one that leaves under load."""
+"""A provider that is killed and starts again within seconds, and those that leave."""
 
 import signal
 import sqlite3
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from meshnode.cli.run import SHUTDOWN_S
 from meshnode.services import ask
 from protocols.queries import WatchEvent
 from tests.processes.harness import WALK, client_of, node_process, provider
@@ -81,3 +82,21 @@ async def test_under_load_leaving_is_as_quick_and_nothing_is_left_unwritten(
         assert last_on_disk(bob.data_dir) == last_heard
         assert max(said := epochs_on_disk(alice.data_dir)) == last_heard[0]
         assert epochs_on_disk(bob.data_dir)[last_heard[0]] == said[last_heard[0]]
+
+
+async def test_who_cannot_write_before_it_ends_says_so_with_its_exit_code(tmp_path: Path) -> None:
+    async with (
+        node_process(tmp_path / "bob") as bob,
+        node_process(tmp_path / "alice", *provider(WALK, connect=bob.addr)) as alice,
+        client_of(bob) as client,
+    ):
+        await client.wait_event("price", is_of(alice.node_id), within_s=5)
+        with closing(sqlite3.connect(tmp_path / "alice" / "meshnode.db")) as locked:
+            locked.execute("BEGIN IMMEDIATE")
+            await client.wait_event("price", is_of(alice.node_id), within_s=5)
+            asked_at = trio.current_time()
+            assert await alice.terminate() == 1
+            assert trio.current_time() - asked_at < SHUTDOWN_S
+        left = await alice.logged("store_left_behind", within_s=1)
+        assert left["rows"] > 0
+        assert await bob.terminate() == 0

@@ -101,7 +101,7 @@ async def test_everything_a_peer_holds_is_judged_and_applied(autojump_clock: Moc
         assert (fact.applied, fact.refused) == (2, 0)
         assert [type(event) for event in events] == [PricesChanged] * 2
         assert not bob.providers.records()  # it is no sign of life
-        assert await bob.persist.drain()
+        await bob.persist.drain()
         assert len((await bob.store.load()).envelopes) == 2
         assert (await bob.store.load()).marks == ()
     assert [request.proofs for request in peer.asked] == [True, True]
@@ -172,7 +172,7 @@ async def test_what_must_not_be_believed_is_counted_and_never_served(
         assert isinstance(fact, CaughtUp)
         assert (fact.applied, fact.refused) == (2, 1)
         assert bob.admission.statistics().refused == {reason: 1}
-        assert await bob.persist.drain()
+        await bob.persist.drain()
         assert {one.quote.asset for one in (await bob.store.load()).latest} == {
             "BTC-USD",
             "ETH-USD",

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from meshnode.core.book import Applied, Book
-from meshnode.core.facts import StoreFailed, StoreRecovered
+from meshnode.core.facts import StoreFailed, StoreLeftBehind, StoreRecovered
 from meshnode.core.links import LinkState
 from meshnode.core.outbox import Outbox
 from meshnode.core.records import EnvelopeKey, Mark, Said, StoredQuote
@@ -181,22 +181,28 @@ async def test_a_commit_that_is_cancelled_loses_nothing(autojump_clock: MockCloc
         alice.hears()
     alice.store.takes_s = 0
     assert await alice.written() == ([], [], [], [])
-    assert await alice.persist.drain()
+    await alice.persist.drain()
     assert await alice.written() == ([2], [1, 2], [b"2"], [2])
 
 
-async def test_a_drain_writes_what_waits_and_says_whether_it_could(
+async def test_a_drain_writes_what_waits_and_tells_what_it_could_not(
     autojump_clock: MockClock,
 ) -> None:
     alice = Alice()
-    assert await alice.persist.drain()
+    await alice.persist.drain()
     alice.hears()
+    left = len(alice.outbox)
     alice.store.error = "disk full"
-    assert not await alice.persist.drain()
-    assert len(alice.outbox)
-    alice.store.error = None
-    assert await alice.persist.drain()
+    await alice.persist.drain()
+    assert alice.witness.of(StoreLeftBehind) == [StoreLeftBehind("sqlite", left)]
+    alice.store.error, alice.store.takes_s = None, 60
+    with trio.move_on_after(4):
+        await alice.persist.drain()
+    assert alice.witness.of(StoreLeftBehind) == [StoreLeftBehind("sqlite", left)] * 2
+    alice.store.takes_s = 0
+    await alice.persist.drain()
     assert not len(alice.outbox)
+    assert len(alice.witness.of(StoreLeftBehind)) == 2
     assert await alice.written() == ([1], [1], [b"1"], [1])
 
 

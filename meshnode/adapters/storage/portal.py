@@ -16,8 +16,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 PORTAL_CALLS_MAX = 256  # refuse what comes beyond, count it; detached calls count as well
-DRAIN_TIMEOUT_S = 5.0
-CANCEL_GRACE_S = 2.0
+DRAIN_TIMEOUT_S = 1.0  # these two, of what a shutdown may take
+CANCEL_GRACE_S = 0.5
 
 
 class PortalClosed(MeshnodeError):

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 OPEN_TIMEOUT_S: Final = 60.0  # a migration, or a whole file written anew
-CLOSE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 2.0  # of what a shutdown may take; the log is read at the next start
 LOAD_TIMEOUT_S: Final = 30.0
 COMMIT_TIMEOUT_S: Final = 5.0
 EPOCH_TIMEOUT_S: Final = 5.0
