@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from meshnode.adapters.storage import database as database_module
 from meshnode.adapters.storage import sqlite as sqlite_module
@@ -154,6 +155,10 @@ async def test_what_is_not_committed_is_not_read(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="raised exception"):
             await store.commit(update(2))
 
+    async def ask(store: SqliteStore) -> None:
+        found.extend([stored.seq for stored in await store.history("ASSET0", 9)])
+
+    found: list[int] = []
     async with open_store(tmp_path / "store.db") as store:
         await store.commit(update(1))
         await store._portal.call(refuse_marks, store, timeout_s=5)
@@ -161,12 +166,13 @@ async def test_what_is_not_committed_is_not_read(tmp_path: Path) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(fail, store)
                 await trio.to_thread.run_sync(half_done.wait, 5)
-                # The connection sees rows of its own that are not committed: a question that is
-                # asked now and does not wait for its turn would find them.
+                nursery.start_soon(ask, store)
+                await wait_all_tasks_blocked()
+                # The connection sees rows of its own that are not committed: a question that does
+                # not wait for its turn is before it now, and would find them.
                 loop = store._portal._loop
                 loop.call_soon_threadsafe(loop.call_later, 0, go_on.set)
-                found = await store.history("ASSET0", 9)
-    assert [stored.seq for stored in found] == [1]
+    assert found == [1]
 
 
 async def test_without_its_directory_the_operator_is_told(tmp_path: Path) -> None:
