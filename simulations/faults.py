@@ -63,12 +63,11 @@ class Faults:
     """The ledger that checkers read: they excuse what a fault explains, and nothing else.
 
     `hampered` are nodes that cannot be asked for anything now (frozen, cut off, clock wrong, disk
-    broken), by the kind of fault; `liars` never are. A node that is down is simply not running.
+    broken), by the kind of fault. A node that is down is simply not running.
     `strangers` is how many take part that are no nodes of this world.
     """
 
     hampered: dict[Kind, set[WorldNode]] = field(default_factory=dict)
-    liars: set[WorldNode] = field(default_factory=set)
     strangers: int = 0
     last_at_s: float = 0.0  # when a fault last began or ended
     sides: dict[WorldNode, int] = field(default_factory=dict)  # of a split, while there is one

@@ -3,6 +3,7 @@
 Both stacks ask it for every message; scenarios change it. Nodes are named by their peer ids.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import trio
@@ -23,6 +24,8 @@ class Links:
         # How long bytes take from one node to another; as it is, for it is asked at every message.
         self.delay_s = delay_s
         self._cut: set[tuple[str, str]] = set()
+        self._stalled: Counter[tuple[str, str]] = Counter()
+        self._refusing: set[tuple[str, str]] = set()
         self._sides: dict[str, int] = {}
         self._frozen: set[str] = set()
         self._changed = trio.Event()
@@ -36,6 +39,7 @@ class Links:
         """Whether bytes travel that way now."""
         return self.is_whole or (
             (sender, receiver) not in self._cut
+            and (sender, receiver) not in self._stalled
             and self._sides.get(sender, 0) == self._sides.get(receiver, 0)
             and sender not in self._frozen
             and receiver not in self._frozen
@@ -57,6 +61,32 @@ class Links:
         """Open the link both ways."""
         self._cut -= {(one, other), (other, one)}
         self._tell()
+
+    def is_cut(self, node: str) -> bool:
+        """Whether any link of a node is closed."""
+        return any(node in link for link in self._cut)
+
+    def stall(self, one: str, other: str) -> None:
+        """Hold what two nodes send each other, until `resume` was called as often."""
+        self._stalled.update(((one, other), (other, one)))
+        self._look_at_whole()
+
+    def resume(self, one: str, other: str) -> None:
+        """Let go what was stalled once; a link that is cut besides stays cut."""
+        self._stalled -= Counter(((one, other), (other, one)))
+        self._tell()
+
+    def refuse(self, one: str, other: str) -> None:
+        """From now on each refuses the other's dials, as if nobody listened."""
+        self._refusing |= {(one, other), (other, one)}
+
+    def accept(self, one: str, other: str) -> None:
+        """Their dials are answered again."""
+        self._refusing -= {(one, other), (other, one)}
+
+    def refuses(self, dialler: str, dialled: str) -> bool:
+        """Whether a dial that way is refused."""
+        return (dialler, dialled) in self._refusing
 
     def split(self, sides: Iterable[Iterable[str]]) -> None:
         """Partition the network: the nodes of each side reach each other only.
@@ -86,7 +116,7 @@ class Links:
         return node in self._frozen
 
     def _look_at_whole(self) -> None:
-        self.is_whole = not (self._cut or self._sides or self._frozen)
+        self.is_whole = not (self._cut or self._stalled or self._sides or self._frozen)
 
     def _tell(self) -> None:
         self._look_at_whole()

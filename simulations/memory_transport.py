@@ -161,7 +161,10 @@ class MemoryTransport(ITransport):  # type: ignore[misc]  # the library is untyp
         out, back = self._network.pipe(self.node, peer), self._network.pipe(peer, self.node)
         ours = MemoryConnection(back, out, (host, port), self)
         listener = self._network.listener(host, port)
-        is_taken = listener is not None and listener.take(out, back, (self.host, PORT))
+        refuses = self._links.refuses(self.node, peer)
+        is_taken = (
+            listener is not None and not refuses and listener.take(out, back, (self.host, PORT))
+        )
         try:
             await self._travel(peer, self.node)
         except trio.Cancelled:

@@ -136,7 +136,8 @@ class ModelMesh:
             other = self._network.nodes.get(peer)
             if self._is_cut(peer):
                 raise PeerUnreachable(f"{addr} does not answer")
-            if other is None or place not in other.places:
+            refuses = self._network.links.refuses(self._peer_id, peer)
+            if other is None or place not in other.places or refuses:
                 raise DialRefused(f"{addr} refuses connections: is the node running?")
             if peer not in self.connections:
                 self._network.nodes.setdefault(self._peer_id, self)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -13,7 +14,7 @@ from meshnode.ports import Source
 from simulations.faults import CLOCK_A_LITTLE_MAX_S, Faults, Kind
 from simulations.ground import Ground
 from simulations.links import Links
-from simulations.upstreams import Troubled
+from simulations.upstreams import Recorded, Troubled
 from simulations.world import Network, World
 from simulations.world_node import UPDATE_EVERY_S, Part, WorldNode
 
@@ -82,18 +83,30 @@ class Stage:
         return self.rng.sample(among, max(1, round(len(among) * share))) if among else []
 
     async def grow(
-        self, *, providers: int = 3, over_s: float = 10.0, update_every_s: float = UPDATE_EVERY_S
+        self,
+        *,
+        providers: int = 3,
+        over_s: float = 10.0,
+        update_every_s: float = UPDATE_EVERY_S,
+        recording: Path | None = None,
     ) -> None:
         """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide.
 
-        Raises ConfigError where that leaves no consumer.
+        What they provide are walks, or of a `recording` what was traded last. Raises ConfigError
+        where that leaves no consumer.
         """
         if self.size <= providers:
             raise ConfigError(f"--nodes {self.size}: this one needs {providers + 1} and more")
         for number in range(self.size):
             contacts = self.rng.sample(self.nodes, min(CONTACTS, len(self.nodes)))
             role = "provider" if number < providers else "consumer"
-            await self.add(f"n{number}", contacts, role=role, update_every_s=update_every_s)
+            await self.add(
+                f"n{number}",
+                contacts,
+                role=role,
+                update_every_s=update_every_s,
+                recording=recording,
+            )
             await trio.sleep(over_s / self.size)
         self.faults.tell(f"{self.size} nodes are there, {providers} of them provide")
 
@@ -105,13 +118,20 @@ class Stage:
         role: str = "consumer",
         update_every_s: float = UPDATE_EVERY_S,
         allow: Iterable[str] = (),
+        recording: Path | None = None,
     ) -> WorldNode:
-        """Start one node more."""
-        seed = self.rng.getrandbits(32)
+        """Start one node more. `recording`: a CSV file as `replay:` takes it."""
+        seed, every_s = self.rng.getrandbits(32), update_every_s
+        if recording is not None:
+            self._ground.simulated("recordings")
 
         def make_source(node: WorldNode) -> Source:
-            walk = Walk("walk", ASSETS, node.clock, random.Random(seed), interval_s=update_every_s)
-            return Troubled(walk, node.trouble)
+            source: Source = (
+                Walk("walk", ASSETS, node.clock, random.Random(seed), interval_s=every_s)
+                if recording is None
+                else Recorded(recording, node.clock, interval_s=every_s)
+            )
+            return Troubled(source, node.trouble)
 
         node = self._ground.node(name)
         self.nodes.append(node)
@@ -211,9 +231,12 @@ class Stage:
 
     def mend(self, one: WorldNode, other: WorldNode) -> None:
         """Open the link between two nodes."""
+        links = self._links()
+        links.mend(one.peer_id, other.peer_id)
         self.faults.tell("mended", (one, other))
-        self.faults.end(Kind.CUT, (one, other))
-        self._links().mend(one.peer_id, other.peer_id)
+        whole = [node for node in (one, other) if not links.is_cut(node.peer_id)]
+        self.faults.touch((one, other), Kind.CUT)
+        self.faults.end(Kind.CUT, whole)
 
     def split(self, sides: Iterable[Iterable[WorldNode]]) -> None:
         """Partition the network."""
@@ -241,13 +264,23 @@ class Stage:
 
     async def stall(self, one: WorldNode, other: WorldNode, seconds: float) -> None:
         """Hold what two nodes send each other for a while; that explains nothing to checkers."""
-        self._links().cut(one.peer_id, other.peer_id)
+        self._links().stall(one.peer_id, other.peer_id)
         await self.wait(seconds)
-        self._links().mend(one.peer_id, other.peer_id)
+        self._links().resume(one.peer_id, other.peer_id)
 
     def reset(self, one: WorldNode, other: WorldNode) -> None:
         """Break the connection between two nodes; that explains nothing either."""
         self.world.network.reset(one.peer_id, other.peer_id)
+
+    def refuse_dials(self, one: WorldNode, other: WorldNode) -> None:
+        """Have each refuse the other's dials; connections stay, and it explains nothing either."""
+        self.faults.tell("refuse each other's dials", (one, other))
+        self._links().refuse(one.peer_id, other.peer_id)
+
+    def accept_dials(self, one: WorldNode, other: WorldNode) -> None:
+        """Let them be dialled by each other again."""
+        self.faults.tell("accept each other's dials", (one, other))
+        self._links().accept(one.peer_id, other.peer_id)
 
     # --- clocks, disks, upstreams -----------------------------------------------------------
 
@@ -288,16 +321,21 @@ class Stage:
             node.store.recover()
 
     def lie(self, node: WorldNode, factor: Decimal) -> None:
-        """Have a provider tell prices times a factor; once a liar, always one.
+        """Have a provider tell prices times a factor, from now on.
 
         Raises TypeError for a float: prices are decimal.
         """
-        if not isinstance(factor, Decimal):
-            raise TypeError(f"write Decimal('{factor}'): prices are decimal")
+        _check_decimal(factor)
         self.faults.tell(f"prices times {factor}", (node,))
-        self.faults.liars.add(node)
         node.trouble.factor = factor
         self._ground.source_changed(node)
+
+    def outlier(self, node: WorldNode, factor: Decimal) -> None:
+        """Have a provider tell its next prices, once, times a factor. TypeError for a float."""
+        _check_decimal(factor)
+        self.faults.tell(f"an outlier, times {factor}", (node,))
+        self._ground.simulated("outliers")
+        node.trouble.outlier = factor
 
     def trouble_source(self, node: WorldNode, *, down: bool = False, frozen: bool = False) -> None:
         """Have a provider's upstream fail, or tell the same for ever; neither ends both."""
@@ -330,3 +368,8 @@ class Stage:
                 self._ground.source_changed(node)
         self.faults.touch(self.nodes, Kind.SPLIT)
         self.faults.tell("every fault ends; the network settles")
+
+
+def _check_decimal(factor: Decimal) -> None:
+    if not isinstance(factor, Decimal):
+        raise TypeError(f"write Decimal('{factor}'): prices are decimal")

@@ -8,13 +8,17 @@ import trio
 from protocols.envelope import Envelope
 from simulations.checkers.court import Checker, Court
 from simulations.checkers.said import Said, Update
-from simulations.faults import GRAVE, Faults
+from simulations.faults import Faults, Kind
 from simulations.world import Network, World
 from simulations.world_node import WorldNode
 
 UP_S = 10.0  # who has been up for so long is to get what is said
 GRACE_S = 30.0  # and has so long to get it
 CALM_S = 30.0  # after the last fault anywhere, nothing at all may be lost
+# Whose ways all led to the other side knows after two pings, and finds new ones.
+REROUTED_S = 45.0
+EXCUSES = (Kind.FROZEN, Kind.CLOCK)  # while they last
+TOUCHING = (*EXCUSES, Kind.CLOCK_A_LITTLE, Kind.PROCESS)  # as they begin and end
 SHARE_MIN = 0.995  # of all deliveries, those under faults that befell others included
 
 
@@ -28,8 +32,10 @@ class _Expected:
 class Delivery(Checker):
     """Compares what was said with who got it, half a minute later.
 
-    Whoever was hampered, or started or ended around that time, is excused, and nobody is expected
-    to hear across a cut. `expected` and `delivered` count the rest.
+    Whoever stood still, had a wrong clock, or started or ended around that time, is excused, and
+    nobody is expected to hear across a split; in each side of it all are, once they could find each
+    other. A link that is cut explains nothing, for there are others; nor does a disk.
+    `expected` and `delivered` count the rest.
     """
 
     rule = "every update reaches every node"
@@ -72,20 +78,29 @@ class Delivery(Checker):
             share = self.delivered / self.expected
             self.violated("all nodes", f"{share:.2%} of {self.expected} deliveries were made")
 
+    def _is_well(self, node: WorldNode, for_s: float) -> bool:
+        faults = self.faults
+        return (
+            node.is_running
+            and not faults.is_hampered(node, *EXCUSES)
+            and faults.calm_s(node, *TOUCHING) >= for_s
+        )
+
     def _settle(self, expected: _Expected) -> None:
         update, faults = expected.update, self.faults
         since_said_s = trio.current_time() - update.said_at
         window_s = since_said_s + UP_S
-        if faults.sides or faults.is_hampered(update.author, *GRAVE):
-            return
+        if not self._is_well(update.author, window_s):
+            return  # who is killed while it speaks is not heard by all
+        split_at_s = faults.split_at_s
+        if split_at_s is not None and -GRACE_S < update.said_at - split_at_s < REROUTED_S:
+            return  # it was under way when the sides parted, or their ways led to the other side
         if faults.healed_at_s is not None and update.said_at < faults.healed_at_s + CALM_S:
             return  # the sides have yet to find each other again
-        if not update.author.is_running or faults.calm_s(update.author) < window_s:
-            return  # who is killed while it speaks is not heard by all
         for node, life in expected.receivers:
-            if node.starts != life or not node.is_running or faults.is_hampered(node, *GRAVE):
+            if node.starts != life or not self._is_well(node, window_s):
                 continue
-            if faults.calm_s(node) < window_s:
+            if faults.are_apart(update.author, node):
                 continue
             self.expected += 1
             if node in update.got_by:

@@ -1,4 +1,4 @@
-"""A process of its own that runs a small world of real hosts, and prints its fingerprint."""
+"""A process of its own that runs a small world, and prints its fingerprint."""
 
 import sys
 
@@ -6,15 +6,15 @@ from simulations.determinism import ensure_hash_seed
 from simulations.runner import Setup, simulate
 from simulations.scenario import load
 
-NODES, MINUTES = 6, 0.25
+NODES = 6
 
 
 def main() -> None:
-    """`same_run SCENARIO SEED`."""
+    """`same_run SCENARIO SEED MINUTES STACK`; prints how much happened as well."""
     ensure_hash_seed()
-    scenario, seed = load(sys.argv[1]), int(sys.argv[2])
-    outcome = simulate(Setup(scenario, NODES, seed, MINUTES, "libp2p"))
-    print(outcome.trace, outcome.accepted)
+    name, seed, minutes, stack = sys.argv[1:]
+    outcome = simulate(Setup(load(name), NODES, int(seed), float(minutes), stack))
+    print(outcome.trace, outcome.accepted, len(outcome.story))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ OTHERS = (
     *("outage", "liars", "provider-loss", "leave", "freeze", "partition", "long-partition"),
     *("skew", "cold-start", "newcomers", "bad-links", "poison"),
 )
-LONG_ONES = ("outage", "long-partition")  # ten minutes without a provider take so long
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name not in OTHERS])
@@ -35,6 +34,13 @@ def test_a_scenario_holds(name: str) -> None:
     outcome = ran(name)
     assert told(outcome) == []
     assert outcome.accepted > 100
+
+
+@pytest.mark.parametrize("name", ["provider-loss", "restart"])
+def test_a_scenario_holds_with_real_hosts(name: str) -> None:
+    outcome = simulate(Setup(load(name), NODES, 1, MINUTES, "libp2p"))
+    assert told(outcome) == []
+    assert len(outcome.story) > 4
 
 
 def test_an_outage_is_flagged_at_ten_minutes_and_cleared() -> None:
@@ -81,8 +87,7 @@ def test_a_hundred_nodes_around_the_world() -> None:
 @pytest.mark.parametrize("name", names())
 def test_a_scenario_holds_whatever_the_seed(name: str, stack: str, seeds: int) -> None:
     scenario = load(name)
-    minutes = scenario.minutes if name in LONG_ONES else min(scenario.minutes, 5)
-    setup = Setup(scenario, 20, 1, minutes, stack)
+    setup = Setup(scenario, 20, 1, scenario.minutes, stack)
     failed = [result for result in run_seeds(setup, range(1, seeds + 1)) if not result.holds]
     assert [(result.replay, result.violations) for result in failed] == []
 

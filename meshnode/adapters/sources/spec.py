@@ -24,6 +24,11 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _WHOLE = re.compile(r"[0-9]{1,18}")
 
 
+def builtin_recording() -> Path:
+    """The recording that comes with the package (meshnode/data/README.md says where it is from)."""
+    return Path(str(resources.files("meshnode").joinpath("data", BUILTIN_FILE)))
+
+
 def parse_source(spec: str, *, rng: random.Random, wall_clock: WallClock) -> Source:
     """The source that a specification describes, named like it without its options.
 
@@ -98,7 +103,7 @@ def _replay(
     options.check_names("speed", "loop")
     path = Path(target)
     if target == BUILTIN or (target == BUILTIN_FILE and not path.exists()):
-        path = Path(str(resources.files("meshnode").joinpath("data", BUILTIN_FILE)))
+        path = builtin_recording()
     if not target or not path.is_file():
         raise options.wrong(f"there is no file {target!r}; name a CSV file, or {BUILTIN!r}")
     return Replay(
