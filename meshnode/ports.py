@@ -37,11 +37,15 @@ Judge: TypeAlias = Callable[[Topic, bytes, bytes], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class GossipStatistics:
-    """Counts since the start, and queues as they are now."""
+    """Counts since the start, and queues as they are now.
+
+    `duplicates` are copies of what we had: they are not judged, so neither ignored nor rejected.
+    """
 
     accepted: int
     ignored: dict[str, int]
     rejected: dict[str, int]
+    duplicates: int
     dropped_inbound: int
     dropped_outbound: int
     queued: int

@@ -11,7 +11,7 @@ from meshnode.adapters.libp2p.host import open_mesh
 from meshnode.adapters.libp2p.settings import MeshSettings
 from meshnode.adapters.libp2p.signature import is_signed
 from meshnode.config import NodeConfig
-from meshnode.ports import Judge, Mesh, Observer
+from meshnode.ports import Gossip, Judge, Mesh, Observer
 from protocols.ids import peer_id
 from simulations.links import Links
 from simulations.memory_transport import MemoryNetwork
@@ -38,6 +38,13 @@ class Libp2pNetwork:
         # Whether a signature fits is a fact about bytes, which nodes need not each find out anew.
         self._is_signed = lru_cache(REMEMBERED_MAX)(is_signed)
         self._memory = MemoryNetwork(links, timeline)
+        self._gossips: dict[str, Gossip] = {}  # by peer id, of those that run
+        self._duplicates_of_ended = 0
+
+    def duplicates(self) -> int:
+        """See `Network.duplicates`."""
+        running = sum(gossip.statistics().duplicates for gossip in self._gossips.values())
+        return self._duplicates_of_ended + running
 
     def watch_dials(self, tell: Callable[[str, str], None]) -> None:
         """See `Network.watch_dials`."""
@@ -67,13 +74,12 @@ class Libp2pNetwork:
             async with open_mesh(
                 settings, key_seed=key_seed, judge=judge, observer=observer
             ) as mesh:
+                self._gossips[node] = mesh.gossip
                 yield mesh
         finally:
             transport.die()
-
-    def duplicates_per_node(self) -> float | None:
-        """Not counted: GossipSub drops copies without a word."""
-        return None
+            if (gossip := self._gossips.pop(node, None)) is not None:  # else it never ran
+                self._duplicates_of_ended += gossip.statistics().duplicates
 
     def crash(self, node: str) -> None:
         """Reset a node's connections at once, and refuse it any more, until it is opened anew."""

@@ -58,7 +58,7 @@ class ModelGossip:
         self._key = key
         self._judge = judge
         self.judges = judge is not None  # else it is a client: it hears nothing, in no mesh
-        self.number = next(network.numbers)  # after a restart, another
+        self.number = network.enrol()  # after a restart, another
         # What came between two heartbeats, with the number of the later one.
         self._history: deque[tuple[int, list[GossipMessage]]] = deque(maxlen=HISTORY_HEARTBEATS)
         self._accepted: deque[Accepted] = deque()
@@ -109,6 +109,7 @@ class ModelGossip:
             accepted=self._accepted_count,
             ignored=dict(self._ignored),
             rejected=dict(self._rejected),
+            duplicates=self._network.copies[self.number],
             dropped_inbound=0,
             dropped_outbound=sum(c.wire.dropped for c in self._owner.connections.values()),
             queued=len(self._accepted),
@@ -178,13 +179,13 @@ class ModelGossip:
         mesh = self.mesh
         if not mesh and forwarder is None:  # GossipSub's fanout
             mesh = dict(list(self._owner.connections.items())[:DEGREE])
-        hop_s, heard_by, duplicates = self._network.hop_s, message.heard_by, 0
+        hop_s, heard_by, copies = self._network.hop_s, message.heard_by, self._network.copies
         for name, connection in mesh.items():
             if name == forwarder:
                 continue
             # What the peer has already is a duplicate, whenever it arrives: no need to send it.
-            if connection.number in heard_by:
-                duplicates += 1
+            if (number := connection.number) in heard_by:
+                copies[number] += 1
             elif hop_s:
                 self._network.timeline.call_at(
                     trio.current_time() + hop_s, self._send, connection, message
@@ -192,7 +193,6 @@ class ModelGossip:
             else:  # as `_send` does: it is done for every message and neighbour
                 arrived = connection.gossip.arrived
                 connection.wire.send(arrived, connection.partner, message, self.peer_id)
-        self._network.duplicates += duplicates
 
     def _send(self, connection: Connection, message: GossipMessage) -> None:
         connection.wire.send(connection.gossip.arrived, connection.partner, message, self.peer_id)
@@ -202,7 +202,7 @@ class ModelGossip:
         if not connection.is_open:
             return
         if self.number in message.heard_by:  # as most
-            self._network.duplicates += 1
+            self._network.copies[self.number] += 1
         else:
             self.hear(message, forwarder)
 

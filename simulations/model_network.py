@@ -1,6 +1,5 @@
 """The model's network: who is there, and what lies between them."""
 
-import itertools
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -42,7 +41,9 @@ class ModelNetwork:
         self._on_one_machine = on_one_machine
         self.timeline = Timeline()
         self.nodes: dict[str, ModelMesh] = {}
-        self.numbers = itertools.count()  # of those that gossip, in the order in which they came
+        # How many copies of what it had came to each that gossips, in the order in which they came;
+        # who has ended keeps its place.
+        self.copies: list[int] = []
         self.cut: set[frozenset[str]] = set()  # whose dials go unanswered
         self.muted: set[str] = set()  # whose gossip goes nowhere
         self.frozen: set[str] = set()  # who answers nothing, its connections open
@@ -57,7 +58,6 @@ class ModelNetwork:
         # What waits for its peer to close since the last heartbeat, and since the one before.
         self._lingering: list[ModelStream] = []
         self._lingering_long: list[ModelStream] = []
-        self.duplicates = 0  # messages that came to whoever had them
 
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
@@ -71,6 +71,15 @@ class ModelNetwork:
         place = self._addrs.setdefault(node, place)
         self._places.add(place)
         return place
+
+    def enrol(self) -> int:
+        """The number of one more that gossips."""
+        self.copies.append(0)
+        return len(self.copies) - 1
+
+    def duplicates(self) -> int:
+        """See `Network.duplicates`."""
+        return sum(self.copies)
 
     def watch_dials(self, tell: Callable[[str, str], None]) -> None:
         """See `Network.watch_dials`."""

@@ -33,10 +33,9 @@ def as_text(outcome: Outcome) -> str:
             f" max {_ms(outcome.max_s)}{against}"
         )
     lines.append(f"delivery  {delivery(outcome)}")
-    duplicates = outcome.duplicates_per_node
-    copies = "" if duplicates is None else f", {duplicates:.0f} duplicates a node"
     lines.append(
-        f"messages  {outcome.said} said, {outcome.accepted} times accepted{copies},"
+        f"messages  {outcome.said} said, {outcome.accepted} times accepted,"
+        f" {outcome.duplicates_per_node:.0f} duplicates a node,"
         f" {cpu_us(outcome):.0f} µs of CPU each"
     )
     counts = ", ".join(

@@ -45,7 +45,6 @@ for ten seconds; {len(outcome.latencies_s):,} arrivals, consumers' messages incl
 
 def _cards(outcome: Outcome) -> str:
     ratio = outcome.path_ratio
-    duplicates = outcome.duplicates_per_node
     share = f"{outcome.delivered / outcome.expected:.3%}" if outcome.expected else "-"
     cards = [
         ("p50", _ms(outcome.p50_s), "of all arrivals"),
@@ -53,7 +52,7 @@ def _cards(outcome: Outcome) -> str:
         ("delivered", share, delivery(outcome)),
         ("path", "-" if ratio is None else f"{ratio:.2f}x", "the shortest path's latency"),
         ("messages", f"{outcome.said:,}", f"{outcome.accepted:,} acceptances"),
-        ("duplicates", "-" if duplicates is None else f"{duplicates:,.0f}", "a node"),
+        ("duplicates", f"{outcome.duplicates_per_node:,.0f}", "a node"),
         ("CPU", f"{cpu_us(outcome):.0f} µs", "an acceptance, all included"),
         (
             "time",

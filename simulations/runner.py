@@ -17,7 +17,6 @@ from simulations.checkers.jury import Jury
 from simulations.faults import Faults, Happening
 from simulations.links import Links
 from simulations.metrics import SAMPLE_EVERY_S, Metrics, Sample, quantile
-from simulations.model_network import ModelNetwork
 from simulations.regions import WorldMap
 from simulations.scenario import Scenario
 from simulations.stacks import STACKS, OpenNetwork
@@ -79,7 +78,7 @@ class Outcome:
     accepted: int
     expected: int
     delivered: int
-    duplicates_per_node: float | None
+    duplicates_per_node: float
     p50_s: float | None
     p99_s: float | None
     max_s: float | None
@@ -202,7 +201,7 @@ class _Run:
             metrics.accepted_count,
             jury.delivery.expected,
             jury.delivery.delivered,
-            _duplicates_per_node(self._world),
+            self._world.network.duplicates() / max(1, len(self._world.by_name)),
             quantile(latencies, 0.5),
             quantile(latencies, 0.99),
             max(latencies, default=None),
@@ -216,10 +215,3 @@ class _Run:
             perf_counter() - self._real_at,
             process_time() - self._cpu_at,
         )
-
-
-def _duplicates_per_node(world: World[Network]) -> float | None:
-    """How many copies a node got of what it had; real hosts drop them uncounted."""
-    if not isinstance(world.network, ModelNetwork) or not world.by_name:
-        return None
-    return world.network.duplicates / len(world.by_name)

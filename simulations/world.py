@@ -47,6 +47,10 @@ class Network(Protocol):
         """Have somebody told of every dial: by whom (a peer id), and the multiaddr."""
         ...
 
+    def duplicates(self) -> int:
+        """How many copies anybody got of what it had, whoever has ended since included."""
+        ...
+
     def addr_of(self, node: str) -> str:
         """Where a node (by its peer id) listens, now or once it runs; without `/p2p`."""
         ...

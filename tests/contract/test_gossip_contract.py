@@ -8,6 +8,7 @@ import trio.testing
 
 from meshnode.core.verdicts import Accepted, Ignored, Reason, Rejected, Verdict
 from meshnode.errors import PublishRefused
+from meshnode.ports import Judge
 from protocols.ids import Topic, key_from_peer_id
 from tests.contract.worlds import DEADLINE_S, World, accept, connected, heard, unless
 
@@ -20,6 +21,39 @@ async def test_two_nodes_hear_each_other_and_themselves(world: World) -> None:
         await bob.gossip.publish(Topic.PRESENCE, b"from bob")
         assert await heard(alice) == await heard(bob) == b"from bob"
         assert bob.gossip.statistics().accepted == 2
+        assert bob.gossip.statistics().duplicates == 0
+
+
+async def test_copies_of_what_was_heard_are_counted(world: World) -> None:
+    """Three in a circle: whoever hears last from one of the two others had it already."""
+
+    def part_of(name: bytes) -> Judge:
+        def judge(topic: Topic, key: bytes, data: bytes) -> Verdict:
+            is_meant = data == b"news" or name in data
+            return accept(topic, key, data) if is_meant else Ignored(Reason.NOT_ALLOWED)
+
+        return judge
+
+    async with (
+        world.node("alice", part_of(b"alice")) as alice,
+        world.node("bob", part_of(b"bob")) as bob,
+        world.node("carol", part_of(b"carol")) as carol,
+    ):
+        for dialling, dialled in ((alice, bob), (bob, carol), (carol, alice)):
+            await dialling.connect(dialled.addrs()[0])
+        await alice.gossip.publish(Topic.PRICES, b"news")
+        assert await heard(alice) == await heard(bob) == await heard(carol) == b"news"
+        # Behind it on each way, and passed on by nobody, so that all copies have come before.
+        await alice.gossip.publish(Topic.PRICES, b"alice to bob")
+        await alice.gossip.publish(Topic.PRICES, b"alice to carol")
+        await bob.gossip.publish(Topic.PRICES, b"bob to carol")
+        await carol.gossip.publish(Topic.PRICES, b"carol to bob")
+        for mesh in (bob, carol):
+            last = {await heard(mesh), await heard(mesh), await heard(mesh)}
+            assert {b"bob to carol", b"carol to bob"} < last
+        both = (bob.gossip.statistics(), carol.gossip.statistics())
+        assert sum(statistics.duplicates for statistics in both) >= 1
+        assert all(statistics.accepted == 4 for statistics in both)
 
 
 async def test_all_that_is_accepted_is_handed_over_what_waited_first(world: World) -> None:

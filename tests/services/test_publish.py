@@ -51,7 +51,7 @@ class NoteBook:
         await trio.lowlevel.checkpoint()
 
     def statistics(self) -> GossipStatistics:
-        return GossipStatistics(0, {}, {}, 0, 0, 0)
+        return GossipStatistics(0, {}, {}, 0, 0, 0, 0)
 
     def names(self) -> list[tuple[Topic, int]]:
         return [(topic, envelope.message.seq) for _, topic, envelope in self.heard]

@@ -65,6 +65,11 @@ def test_a_run_that_holds_in_words_and_figures(outcome: Outcome) -> None:
     assert tree["messages"]["duplicates_per_node"] > 0
 
 
+def test_real_hosts_count_the_copies_that_come() -> None:
+    told = as_json(simulate(Setup(load("steady"), 4, 1, 0.2, "libp2p")))
+    assert told["messages"]["duplicates_per_node"] > 0
+
+
 def test_a_violation_comes_with_the_command_that_replays_it(outcome: Outcome) -> None:
     seen = Violation("a rule", 12.34, "n3", "saw <this>")
     broken = replace(outcome, violations=(seen,), violation_counts={"a rule": 7})

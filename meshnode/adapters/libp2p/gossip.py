@@ -124,6 +124,7 @@ class MeshGossip:
             accepted=self._intake.accepted,
             ignored=dict(self._intake.ignored),
             rejected=dict(self._intake.rejected),
+            duplicates=self._pubsub.duplicates,
             dropped_inbound=self._intake.ignored[Reason.BUSY.value],
             dropped_outbound=self._pubsub.router.dropped_messages,
             queued=self._intake.queued(),

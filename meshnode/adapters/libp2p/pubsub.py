@@ -82,6 +82,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         self.counter = first_seqno
         self._is_signed = is_signed
         self._intake = intake
+        self.duplicates = 0  # copies that came of what had been seen
         self._departing = False
         self._turn = Turn()
         self.peer_queues: PeerQueues = PeerQueues()
@@ -187,6 +188,7 @@ class MeshPubsub(Pubsub):  # type: ignore[misc]  # the library is untyped to myp
         budget, now, blame = self._conduct.budget(peer), trio.current_time(), 0.0
         match verdict:
             case None:
+                self.duplicates += 1
                 budget.work.spend(COPY_COST - MESSAGE_COST, now)
                 # Identical, not equal: over a new connection it may well say it again.
                 if self.seen_messages.sender(msg.from_id + msg.seqno) is peer:

@@ -98,6 +98,7 @@ async def test_what_is_early_may_come_again_but_what_is_late_is_judged_once() ->
         assert [await heard(alice), await heard(alice)] == [b"early", b"end"]
         assert alice.gossip.statistics().ignored == {"future": 1, "expired": 1}
         assert not alice.gossip.statistics().rejected  # ignored is nobody's fault
+        assert alice.gossip.statistics().duplicates == 1
 
 
 async def test_a_publisher_leaves_no_state_behind() -> None:
