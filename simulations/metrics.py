@@ -37,6 +37,8 @@ class Sample:
     """The state of the world at one moment; shares are of the nodes that run.
 
     `providers_seen` is how many providers a node sees active, on average; each sees itself.
+    `facts_per_node` is how many facts a node made known since the sample before, on average over
+    those that ran at any time since then.
     """
 
     at_s: float
@@ -45,6 +47,7 @@ class Sample:
     providers_seen: float
     in_outage: float
     in_extended: float
+    facts_per_node: float
 
 
 class Metrics(Witness):
@@ -57,6 +60,8 @@ class Metrics(Witness):
         self.said_count = 0
         self.samples: list[Sample] = []
         self.facts: Counter[str] = Counter()
+        self._facts_since = 0  # the last sample, as the next one
+        self._ran_since: set[WorldNode] = set()
         self._said: dict[bytes, float] = {}
         self._seen: dict[WorldNode, set[str]] = {}
         self._out: set[WorldNode] = set()
@@ -101,6 +106,8 @@ class Metrics(Witness):
     def observed(self, node: WorldNode, fact: Fact) -> None:
         """Keep account of what each node believes."""
         self.facts[type(fact).__name__] += 1
+        self._facts_since += 1
+        self._ran_since.add(node)  # that it starts is itself a fact
         match fact:
             case ProviderDiscovered(provider_id=provider) | ProviderReturned(provider_id=provider):
                 self._seen.setdefault(node, set()).add(provider)
@@ -129,8 +136,10 @@ class Metrics(Witness):
                 sum(len(self._seen.get(node, ())) + node.is_provider for node in running) / count,
                 sum(node in self._out for node in running) / count,
                 sum(node in self._extended for node in running) / count,
+                self._facts_since / max(1, len(self._ran_since)),
             )
         )
+        self._facts_since, self._ran_since = 0, set(running)
 
     def _note_said(self, node: WorldNode, envelope: Envelope, now: float) -> None:
         self.said_count += 1

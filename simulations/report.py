@@ -116,6 +116,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
                 "providers_seen": round(s.providers_seen, 3),
                 "in_outage": round(s.in_outage, 3),
                 "in_extended_outage": round(s.in_extended, 3),
+                "facts_per_node": round(s.facts_per_node, 3),
             }
             for s in outcome.samples
         ],

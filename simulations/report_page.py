@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from simulations.metrics import SAMPLE_EVERY_S
 from simulations.report import cpu_us, delivery, left_out, verdict
 from simulations.runner import Outcome
 from simulations.svg import Chart, stairs
@@ -34,6 +35,9 @@ mark what the scenario did, listed below.</p>{_providers(outcome)}
 <p class="legend"><i class="k-run"></i>providers running <i class="k-seen"></i>seen by a node
 <i class="k-out"></i>nodes in outage <i class="k-ext"></i>ten minutes and more</p></section>
 <section><h2>Nodes running</h2>{_running(outcome)}</section>
+<section><h2>What nodes make known</h2><p>Events of any kind that a node tells of in a minute, on
+average over the nodes that ran, each rate over five seconds and some.</p>
+{_events(outcome)}</section>
 <section><h2>How long word travels</h2><p>From a message's author to each node that had been up
 for ten seconds; {len(outcome.latencies_s):,} arrivals, consumers' messages included.</p>
 {_latencies(outcome)}</section>
@@ -99,6 +103,25 @@ def _running(outcome: Outcome) -> str:
     chart.line(points, "nodes")
     _mark_story(chart, outcome)
     return chart.render("Nodes running over time")
+
+
+def _events(outcome: Outcome) -> str:
+    # Over spans of much the same length: where the scenario does something samples are closer, and
+    # a rate over a second would stand above all others for that alone.
+    rates: list[tuple[float, float]] = []
+    since_s = events = 0.0
+    for sample in outcome.samples:
+        events += sample.facts_per_node
+        if (span_s := sample.at_s - since_s) >= SAMPLE_EVERY_S:
+            rates.append((since_s / 60, events * 60 / span_s))
+            since_s, events = sample.at_s, 0.0
+    top = max([1.0, *(rate for _, rate in rates)])
+    points = stairs([*rates, *((since_s / 60, rate) for _, rate in rates[-1:])])
+    chart = Chart(outcome.virtual_s / 60, top * 1.1, "minutes", "events per node and minute")
+    chart.area(points, "events-area")
+    chart.line(points, "events")
+    _mark_story(chart, outcome)
+    return chart.render("Events that a node makes known in a minute, over time")
 
 
 def _mark_story(chart: Chart, outcome: Outcome) -> None:
@@ -177,6 +200,7 @@ svg .y,svg .u{text-anchor:end}svg .x{text-anchor:middle}.grid{stroke:var(--rule)
 .seen{fill:none;stroke:var(--blue);stroke-width:2.4;stroke-linejoin:round}
 .outage{fill:var(--amber)}.extended{fill:var(--red)}.nodes{fill:none;stroke:var(--teal);
 stroke-width:2}.nodes-area{fill:var(--teal);opacity:.14}.bin{fill:var(--blue)}
+.events{fill:none;stroke:var(--blue);stroke-width:2}.events-area{fill:var(--blue);opacity:.14}
 .story line{stroke:var(--soft);stroke-dasharray:2 4;opacity:.55}
 .story:hover line{opacity:1;stroke-width:2}.violation line{stroke:var(--hot);stroke-width:1.5}
 .quantile line{stroke:var(--hot);stroke-width:1.5}.quantile text{fill:var(--hot);font-weight:600}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +64,8 @@ def test_a_run_that_holds_in_words_and_figures(outcome: Outcome) -> None:
     assert tree["delivery"]["delivered"] == tree["delivery"]["expected"]
     assert tree["latency_ms"]["times_shortest_path"] >= 1
     assert tree["messages"]["duplicates_per_node"] > 0
+    told = sum(sample["facts_per_node"] for sample in tree["samples"])
+    assert told == pytest.approx(sum(tree["facts"].values()) / 5, rel=0.2)  # by one fewer at times
 
 
 def test_real_hosts_count_the_copies_that_come() -> None:
@@ -94,14 +97,39 @@ def test_the_page_stands_alone(outcome: Outcome) -> None:
             assert not {"src", "href"} & {name for name, _ in attrs}  # nothing from elsewhere
 
     Reader().feed(page(outcome))
-    assert opened.count("svg") == 3
+    assert opened.count("svg") == 4
     assert "polyline" in opened
 
 
 def test_the_page_names_what_happened_and_its_scales(outcome: Outcome) -> None:
     told = page(outcome)
-    for label in (">killed<", ">started<", ">nodes in outage<", ">100%<", ">p99<"):
+    for label in (
+        ">killed<",
+        ">started<",
+        ">nodes in outage<",
+        ">100%<",
+        ">events per node and minute<",
+        ">p99<",
+    ):
         assert label in told
+
+
+def test_the_page_draws_what_nodes_make_known_as_rates(outcome: Outcome) -> None:
+    """A sample a second after another makes no span of its own, whose rate would be a peak."""
+    counts = ((0.0, 0.0), (5.0, 1.0), (6.0, 0.75), (11.0, 0.25), (16.0, 0.0))
+    samples = [replace(outcome.samples[0], at_s=at, facts_per_node=n) for at, n in counts]
+    drawn = page(replace(outcome, samples=tuple(samples), virtual_s=16.0))
+    line = re.search(r'<polyline class="events" points="([^"]+)"', drawn)
+    assert line is not None
+    points = [tuple(map(float, point.split(","))) for point in line[1].split()]
+    foot = points[-1][1]
+    heights = [(foot - y) / (foot - points[0][1]) for _, y in points]
+    wide = points[-1][0] - points[0][0]
+    seconds = [16 * (x - points[0][0]) / wide for x, _ in points]
+    assert seconds == pytest.approx([0, 5, 5, 11, 11, 16, 16], abs=0.02)
+    assert heights == pytest.approx(
+        [1, 1, 10 / 12, 10 / 12, 0, 0, 0], abs=0.01
+    )  # 12 a minute, 10, 0
 
 
 def test_labels_that_would_cover_one_another_are_left_out() -> None:
