@@ -20,6 +20,8 @@ async def test_what_nodes_make_known_is_counted_from_sample_to_sample(
         await trio.sleep(20)
         begun = len(alice.facts) + len(bob.facts)
         metrics.sample(world)
+        metrics.observed(alice, alice.facts[-1])
+        metrics.sample(world)  # one of two told something
         await world.kill(alice)
         await trio.sleep(60)
         ended = len(alice.facts) + len(bob.facts)
@@ -28,4 +30,4 @@ async def test_what_nodes_make_known_is_counted_from_sample_to_sample(
         metrics.sample(world)
     told = [sample.facts_per_node for sample in metrics.samples]
     assert ended > begun > 0
-    assert told == pytest.approx([0, begun / 2, (ended - begun) / 2, 0])
+    assert told == pytest.approx([0, begun / 2, 1 / 2, (ended - begun) / 2, 0])
