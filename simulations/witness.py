@@ -28,6 +28,9 @@ class Witness:
     def accepted(self, node: "WorldNode", envelope: Envelope) -> None:
         """A node accepted a message."""
 
+    def misattributed(self, node: "WorldNode", envelope: Envelope) -> None:
+        """A node accepted a message whose sender in gossip is not its author."""
+
     def observed(self, node: "WorldNode", fact: Fact) -> None:
         """A node made a fact known."""
 

@@ -269,13 +269,20 @@ class World(Generic[N_co]):
         def judge_and_tell(topic: Topic, sender: bytes, data: bytes) -> Verdict:
             verdict = judge(topic, sender, data)
             if isinstance(verdict, Accepted):
-                payload = verdict.envelope.message.payload
+                message = verdict.envelope.message
+                if message.author != sender:
+                    self._misattributed(node, verdict.envelope)
+                payload = message.payload
                 consumes = isinstance(payload, PresenceUpdate) and payload.role is Role.CONSUMER
                 for accepted in tell_of_consumers if consumes else tell:
                     accepted(node, verdict.envelope)
             return verdict
 
         return judge_and_tell
+
+    def _misattributed(self, node: WorldNode, envelope: Envelope) -> None:
+        for witness in self._witnesses:
+            witness.misattributed(node, envelope)
 
     def _observed(self, node: WorldNode, fact: Fact) -> None:
         node.remember(fact)

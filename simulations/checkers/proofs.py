@@ -1,7 +1,7 @@
 """Invariants 3 and 9: what is accepted or stored is signed, allowed, timely and canonical."""
 
 from meshnode.ports import Batch, EnvelopeKey
-from protocols.codec import encode
+from protocols.codec import encode, pack_envelope
 from protocols.envelope import Envelope, open_envelope
 from protocols.errors import Malformed
 from protocols.ids import key_from_peer_id
@@ -45,6 +45,11 @@ class Proofs(Checker):
         if not by_peers:
             self.violated(node.name, f"accepted a message issued {age_s:.1f} s ago")
 
+    def misattributed(self, node: WorldNode, envelope: Envelope) -> None:
+        """Sent by its author, as nobody else may."""
+        name = (envelope.message.epoch, envelope.message.seq)
+        self.violated(node.name, f"accepted {name} from a sender who is not its author")
+
     def committed(self, node: WorldNode, batch: Batch) -> None:
         """Each price on disk stands in an envelope that is on disk, too."""
         proofs: dict[EnvelopeKey, Message] = {}
@@ -66,13 +71,17 @@ class Proofs(Checker):
     def _verify(self, node: WorldNode, raw: bytes, deed: str) -> Message | None:
         message = self._good.get(raw)
         if message is None:
-            message = _proven(raw)
-            if message is None:
-                self.violated(node.name, f"{deed} a message without a valid signature")
+            try:
+                envelope = open_envelope(raw)
+            except Malformed:
+                self.violated(node.name, f"{deed} what cannot be read")
+                return None
+            if (fault := _fault(envelope)) is not None:
+                self.violated(node.name, f"{deed} a message {fault}")
                 return None
             if len(self._good) >= KNOWN_MAX:
                 self._good.clear()
-            self._good[raw] = message
+            self._good[raw] = message = envelope.message
         if node.part.allow:
             allowed = {key_from_peer_id(peer) for peer in node.part.allow} | {node.key}
             if message.author not in allowed:
@@ -80,11 +89,9 @@ class Proofs(Checker):
         return message
 
 
-def _proven(raw: bytes) -> Message | None:
-    """What an envelope says, if it is canonical and its author's: from its bytes alone."""
-    try:
-        envelope = open_envelope(raw)
-    except Malformed:
-        return None
+def _fault(envelope: Envelope) -> str | None:
+    """Why an envelope proves nothing, found out from its bytes anew: decoders may be lenient."""
     body, _ = encode(envelope.message)
-    return envelope.message if body == envelope.body and envelope.is_authentic() else None
+    if body != envelope.body or pack_envelope(body, envelope.signature) != envelope.raw:
+        return "that is not in canonical form"
+    return None if envelope.is_authentic() else "without a valid signature"

@@ -15,11 +15,12 @@ from protocols.messages import Message, Presence, PresenceUpdate, PriceUpdate, R
 from simulations.checkers.court import Court
 from simulations.checkers.disks import CATCHING_UP_S
 from simulations.checkers.outages import Outages
+from simulations.clock import START_NS
 from simulations.faults import Faults
 from simulations.links import Links
 from simulations.world import open_world
 from tests.cast import quote
-from tests.simulation.trial import hear, on_trial, said_by, saw
+from tests.simulation.trial import NS_PER_S, hear, on_trial, said_by, saw
 
 
 async def test_a_world_in_order_is_found_in_order(autojump_clock: MockClock) -> None:
@@ -37,6 +38,36 @@ async def test_a_forged_message_that_is_accepted_is_seen(autojump_clock: MockClo
         forged = replace(forged, raw=forged.raw[:-1] + bytes([forged.raw[-1] ^ 1]))
         hear(jury, bob, forged)
     assert saw(jury) == ["accepted a message without a valid signature"]
+
+
+async def test_what_nobody_can_read_is_seen(autojump_clock: MockClock) -> None:
+    async with on_trial() as (world, jury), world.nodes("alice", "bob") as (alice, bob):
+        envelope = said_by(alice, 1)
+        assert envelope.raw[0] == 0x92  # a pair, and again one, written with a longer length
+        hear(jury, bob, replace(envelope, raw=b"\xdc\x00\x02" + envelope.raw[1:]))
+    assert saw(jury) == ["accepted what cannot be read"]
+
+
+async def test_an_author_who_is_not_on_the_allowlist_is_seen(autojump_clock: MockClock) -> None:
+    async with on_trial() as (world, jury), world.nodes("alice", "carol") as (alice, carol):
+        bob = await world.start("bob", connect=[alice], allow=[alice.peer_id])
+        hear(jury, bob, said_by(alice, 1))
+        hear(jury, bob, said_by(carol, 1))
+    assert saw(jury) == ["accepted a message of an author not on its allowlist"]
+
+
+async def test_a_message_that_another_sent_is_seen(autojump_clock: MockClock) -> None:
+    """Of its author's own gossip nothing is told."""
+    async with on_trial() as (world, jury):
+        alice = await world.start("alice", role="provider", prices={"BTC-USD": "7"})
+        bob = await world.start("bob", connect=[alice])
+        await trio.sleep(10)
+        assert saw(jury) == []
+        for witness in jury.witnesses():
+            witness.misattributed(bob, said_by(alice, 1))
+    assert saw(jury) == [
+        f"accepted {(START_NS // NS_PER_S, 1)} from a sender who is not its author"
+    ]
 
 
 @pytest.mark.parametrize(("age_s", "seen"), [(-9, 0), (59, 0), (-11, 1), (61, 1)])
