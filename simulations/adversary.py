@@ -1,15 +1,13 @@
 """Mallory: a peer like any other to look at, who forges, alters, replays, pretends and poisons.
 
 On the model stack she also sends gossip in others' names, as if the signature of gossip itself were
-no hindrance: the envelope's must be enough.
+no hindrance: the envelope's must be enough. What she can do under her own name she does on both.
 """
 
 import hashlib
 import random
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import trio
 from nacl.signing import SigningKey
@@ -20,25 +18,23 @@ from meshnode.core.verdicts import Accepted, Ignored, Reason, Verdict
 from meshnode.errors import MeshnodeError
 from meshnode.ports import Mesh, Stream
 from meshnode.services.frames import Frames
-from protocols.codec import pack_envelope
 from protocols.envelope import Envelope, open_envelope, seal
 from protocols.errors import Malformed
 from protocols.ids import PRICES_PROTOCOL, STATUS_PROTOCOL, Topic
 from protocols.limits import PRICES_PAGE_BYTES_MAX, STATUS_REPLY_BYTES_MAX
-from protocols.messages import Message, Payload, PriceUpdate
+from protocols.messages import PriceUpdate
 from protocols.queries import ProofsHeader
 from protocols.status import StatusReply
 from protocols.timestamps import rfc3339
 from simulations.clock import VirtualClock
+from simulations.forgeries import Forgeries
 from simulations.model_gossip import GossipMessage, ModelGossip
 from simulations.poison import Poison
 from simulations.stage import Stage
 from simulations.world_node import WorldNode
 
-HEARD_MAX = 5_000  # price updates kept for later; the oldest goes
 FORGED_MAX = 8  # envelopes in a made-up snapshot
 NEIGHBOURS = 50  # made up, in each status: as many as are read
-NS_PER_S = 10**9
 
 
 class Adversary:
@@ -49,9 +45,9 @@ class Adversary:
         self._poison = Poison(random.Random(seed), [node.place for node in stage.nodes])
         self._key = SigningKey(seed)
         self._clock = VirtualClock()
-        self._heard: deque[Envelope] = deque(maxlen=HEARD_MAX)
+        self._forgeries = Forgeries(stage.rng, self._key)
         self._mesh: Mesh | None = None
-        self._seq = 0
+        self._saying: Envelope | None = None
 
     @property
     def addr(self) -> str:
@@ -61,12 +57,14 @@ class Adversary:
 
     def judge(self, _topic: Topic, _sender: bytes, data: bytes) -> Verdict:
         """She passes everything on, and remembers what she may use."""
+        if self._saying is not None and self._saying.raw == data:
+            return Accepted(self._saying)  # whether it can be read or not
         try:
             envelope = open_envelope(data)
         except Malformed:
             return Ignored(Reason.MALFORMED)
         if isinstance(envelope.message.payload, PriceUpdate):
-            self._heard.append(envelope)
+            self._forgeries.hear(envelope)
         return Accepted(envelope)
 
     async def live(self, mesh: Mesh, victims: Iterable[WorldNode]) -> None:
@@ -89,20 +87,40 @@ class Adversary:
     async def attack(self) -> None:
         """One attack, drawn by chance; none before she has heard anything."""
         assert self._mesh is not None, "she is there"
-        if not self._heard:
+        make = self._forgeries
+        if not make.have_heard:
             return
         gossip = self._mesh.gossip
         if isinstance(gossip, ModelGossip):
             attacks: tuple[Callable[[], Envelope], ...] = (
-                self._forged,
-                self._altered,
-                self._replayed,
-                self._old,
-                self._from_the_future,
+                make.forged,
+                make.altered,
+                make.replayed,
+                make.old,
+                make.from_the_future,
             )
             self._inject(gossip, self._stage.rng.choice(attacks)())
             return
-        await gossip.publish(Topic.PRICES, self._from_the_future().raw)
+        await gossip.publish(Topic.PRICES, make.from_the_future().raw)
+
+    async def attack_openly(self) -> None:
+        """One attack in gossip of her own, on either stack; none before she has heard anything.
+
+        Whoever has no allowlist is right to take her prices, where nothing else is wrong with them.
+        """
+        assert self._mesh is not None, "she is there"
+        make = self._forgeries
+        if not make.have_heard:
+            return
+        attacks: tuple[Callable[[], Envelope], ...] = (
+            make.own,
+            make.own_again,
+            make.in_another_form,
+            make.forged,
+            make.recent,  # it is genuine, but she is not its author
+        )
+        self._saying = self._stage.rng.choice(attacks)()
+        await self._mesh.gossip.publish(Topic.PRICES, self._saying.raw)
 
     async def poison(self) -> None:
         """Say of a node that there is not, or of herself, that it is where nobody should knock."""
@@ -110,10 +128,10 @@ class Adversary:
         gossip, presence = self._mesh.gossip, self._poison.presence()
         if isinstance(gossip, ModelGossip):
             nobody = self._poison.nobody()
-            self._inject(gossip, seal(self._message(nobody, presence), nobody))
+            self._inject(gossip, seal(self._forgeries.message(nobody, presence), nobody))
             return
         await gossip.publish(
-            Topic.PRESENCE, seal(self._message(self._key, presence), self._key).raw
+            Topic.PRESENCE, seal(self._forgeries.message(self._key, presence), self._key).raw
         )
 
     def _inject(self, gossip: ModelGossip, envelope: Envelope) -> None:
@@ -138,50 +156,11 @@ class Adversary:
         """Forged prices for whoever joins and asks."""
         frames = Frames(stream, PRICES_PAGE_BYTES_MAX)
         await frames.receive()
-        forged = [self._forged().raw for _ in range(FORGED_MAX)] if self._heard else []
+        make = self._forgeries
+        forged = [make.forged().raw for _ in range(FORGED_MAX)] if make.have_heard else []
         await frames.send(ProofsHeader(len(forged), None).to_bytes())
         for raw in forged:
             await frames.send(raw)
-
-    def _forged(self) -> Envelope:
-        """The next update of an honest author, signed by mallory."""
-        told = self._stage.rng.choice(self._heard).message
-        newest = max(
-            (e.message for e in self._heard if e.message.author == told.author),
-            key=lambda m: (m.epoch, m.seq),
-        )
-        seq = newest.seq + self._stage.rng.randint(1, 3)
-        return self._signed_by_mallory(replace(newest, seq=seq, issued_ns=self._clock.now_ns()))
-
-    def _altered(self) -> Envelope:
-        """An honest update that is on its way, with another time."""
-        told = self._heard[-1].message
-        return self._signed_by_mallory(replace(told, issued_ns=self._clock.now_ns()))
-
-    def _replayed(self) -> Envelope:
-        return self._stage.rng.choice(self._heard)
-
-    def _old(self) -> Envelope:
-        return self._heard[0]
-
-    def _from_the_future(self) -> Envelope:
-        """Mallory's own prices, of a time to come."""
-        ahead_s = self._stage.rng.choice((15, 60, 3600))
-        message = self._message(self._key, self._heard[-1].message.payload)
-        ahead = replace(message, issued_ns=message.issued_ns + ahead_s * NS_PER_S)
-        return seal(ahead, self._key)
-
-    def _message(self, author: SigningKey, payload: Payload) -> Message:
-        self._seq += 1
-        now_ns = self._clock.now_ns()
-        epoch = now_ns // NS_PER_S
-        return Message("main", bytes(author.verify_key), epoch, self._seq, now_ns, payload)
-
-    def _signed_by_mallory(self, message: Message) -> Envelope:
-        sealed = seal(replace(message, author=bytes(self._key.verify_key)), self._key)
-        body = sealed.body.replace(bytes(self._key.verify_key), message.author)
-        raw = pack_envelope(body, sealed.signature)
-        return Envelope(raw, body, sealed.signature, message)
 
 
 class _Deaf:

@@ -1,7 +1,7 @@
 """What a scenario plays on: a world, chance, and the faults it may cause."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
@@ -89,14 +89,17 @@ class Stage:
         over_s: float = 10.0,
         update_every_s: float = UPDATE_EVERY_S,
         recording: Path | None = None,
+        wary: Collection[int] = (),
     ) -> None:
         """Start `size` nodes, n0, n1, …, each told of a few before it; the first ones provide.
 
-        What they provide are walks, or of a `recording` what was traded last. Raises ConfigError
-        where that leaves no consumer.
+        What they provide are walks, or of a `recording` what was traded last. The `wary` ones, by
+        their numbers, have an allowlist: these providers. Raises ConfigError where no consumer is
+        left.
         """
         if self.size <= providers:
             raise ConfigError(f"--nodes {self.size}: this one needs {providers + 1} and more")
+        trusted = [self.node(f"n{number}").peer_id for number in range(providers if wary else 0)]
         for number in range(self.size):
             contacts = self.rng.sample(self.nodes, min(CONTACTS, len(self.nodes)))
             role = "provider" if number < providers else "consumer"
@@ -106,6 +109,7 @@ class Stage:
                 role=role,
                 update_every_s=update_every_s,
                 recording=recording,
+                allow=trusted if number in wary else (),
             )
             await trio.sleep(over_s / self.size)
         self.faults.tell(f"{self.size} nodes are there, {providers} of them provide")
