@@ -90,6 +90,13 @@ MUTATIONS = (
         _LIARS,
     ),
     Mutation(
+        "simulated: what a commit that failed held is written by a later one",
+        "meshnode/services/persist.py",
+        "                self._outbox.give_back(batch)\n",
+        "                pass\n",
+        ("tests/simulation/test_scenarios.py::test_a_scenario_holds",),
+    ),
+    Mutation(
         "simulated: loopback is not dialled on a stranger's word",
         "meshnode/core/dial_rules.py",
         "case Refusal.LOOPBACK if self._loopback:",
