@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from meshnode.cli.app import answer
-from meshnode.cli.failures import report
-from meshnode.cli.output import give_up_if_lost, prepare
+from meshnode.errors import INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -13,7 +11,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     130 after Ctrl-C. What is not the project's own error is a bug and keeps its traceback.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while the command loads, or as it ends
+        return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    # Here, as this takes a moment in which somebody may press Ctrl-C.
+    from meshnode.cli.app import answer
+    from meshnode.cli.failures import report
+    from meshnode.cli.output import give_up_if_lost, prepare
+
     prepare()
     try:
         code = answer(arguments)

@@ -1,5 +1,7 @@
 """Errors that reach the person who runs a node: each names the culprit and the remedy."""
 
+INTERRUPTED = 130  # the exit code after Ctrl-C: the shell's 128 + SIGINT
+
 
 class MeshnodeError(Exception):
     """The base of every error that this package raises on purpose."""

@@ -13,14 +13,13 @@ from contextlib import suppress
 from cyclopts import CycloptsError
 
 from meshnode.core.safe_text import shown
-from meshnode.errors import ConfigError, MeshnodeError, QueryRefused
+from meshnode.errors import INTERRUPTED, ConfigError, MeshnodeError, QueryRefused
 from protocols.errors import ProtocolError
 
 DONE, FAILED, USAGE = 0, MeshnodeError.exit_code, ConfigError.exit_code
-INTERRUPTED = 130  # the shell's 128 + SIGINT
 
 # Of a file that was open already; what cannot be opened is named where it is opened.
-_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO})
 _INSTALL = (
     "install what it needs, then meshnode again; on Debian: "
     "apt-get install build-essential python3-dev python3-venv libgmp-dev"

@@ -59,6 +59,35 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     assert answer.stderr == "[] 0\n"
 
 
+def test_ctrl_c_while_the_command_loads_is_quiet(tmp_path: Path) -> None:
+    library = tmp_path / "cyclopts.py"  # found before the real one
+    library.write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    search = os.pathsep.join([str(tmp_path), *sys.path])
+    answer = subprocess.run(
+        [sys.executable, "-m", "meshnode", "version"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONPATH": search},
+    )
+    assert (answer.returncode, answer.stdout, answer.stderr) == (130, "", "")
+
+
+def test_an_output_that_takes_nothing_is_an_error_and_no_traceback() -> None:
+    with open(os.devnull) as read_only:
+        answer = subprocess.run(
+            [sys.executable, "-m", "meshnode", "version"],
+            stdout=read_only,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert answer.returncode == 1
+    assert answer.stderr == "error: cannot write the output: Bad file descriptor\n"
+
+
 def test_help_lists_the_commands_and_exit_codes(meshnode: Meshnode) -> None:
     text = meshnode("--help").stdout
     for command in ("demo", "run", "status", "prices", "watch", "id", "version"):

@@ -18,6 +18,7 @@ from protocols.errors import Malformed
         (QueryRefused("rate_limited", "x"), "rate_limited", 1),
         (Malformed("x"), "bad_reply", 1),
         (OSError(errno.ENOSPC, "x"), "output_lost", 1),
+        (OSError(errno.EIO, "x"), "output_lost", 1),
     ],
 )
 def test_each_error_has_a_code_and_an_exit_code(
