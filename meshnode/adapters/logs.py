@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeAlias
 import structlog
 
 from meshnode.adapters.log_table import WARNING, row_of
-from meshnode.core.facts import Fact
+from meshnode.core.facts import Fact, NodeLeaving, OutageStarted
 from meshnode.core.safe_text import MASK, is_secret_name, shown
 from protocols.timestamps import rfc3339
 
@@ -61,9 +61,13 @@ class LogObserver:
         """`log` is a structlog logger, `clock` gives seconds that never go back."""
         self._log = log
         self._repeats = Repeats(clock)
+        self._is_leaving = False
 
     def observe(self, fact: Fact) -> None:
         """Take note of a fact; never raises."""
+        if self._is_leaving and isinstance(fact, OutageStarted):
+            return  # that nobody provides once the last provider leaves is what was asked for
+        self._is_leaving |= isinstance(fact, NodeLeaving)
         row = row_of(fact)
         fields = _fields_of(fact)
         if row.level >= WARNING:

@@ -98,6 +98,15 @@ def test_a_farewell_is_no_loss_and_damage_is_no_mere_start() -> None:
     assert '"info"' in logged(facts.StoreRestored(10, 2, 0, 0.1))
 
 
+def test_who_leaves_does_not_warn_of_the_outage_that_comes_of_it() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with logs_to(stream, clock=clock) as observer:
+        for fact in (facts.OutageStarted(0), facts.NodeLeaving("asked"), facts.OutageStarted(1)):
+            observer.observe(fact)
+            clock.now_s += REPEAT_AFTER_S  # or the second would be held back in any case
+    assert [line["event"] for line in lines_of(stream)] == ["outage_started", "leaving"]
+
+
 def test_nanosecond_times_are_shown_as_times() -> None:
     line = json.loads(logged(facts.OutageStarted(1_700_000_000 * 10**9)))
     assert line["since"] == "2023-11-14T22:13:20Z"
