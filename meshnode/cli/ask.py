@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -17,7 +17,7 @@ from meshnode.cli.render import (
     status_page,
 )
 from meshnode.cli.target import resolve_target
-from meshnode.errors import ConfigError, PeerUnreachable
+from meshnode.errors import ConfigError, PeerUnreachable, StreamBroken
 from meshnode.ports import Mesh
 from meshnode.services import ask
 from protocols.queries import PriceAnswer, WatchRequest
@@ -96,9 +96,12 @@ async def _watch(
 ) -> None:
     async with _session(addrs) as (mesh, peer):
         with trio.move_on_after(float("inf") if seconds is None else seconds) as scope:
-            async with aclosing(ask.watch(mesh, peer, request)) as events:
-                async for event in events:
-                    print(json.dumps(event.to_map()) if as_json else event_line(event), flush=True)
+            # A node that leaves may be gone before it has ended its streams one by one.
+            with suppress(StreamBroken):
+                async with aclosing(ask.watch(mesh, peer, request)) as events:
+                    async for event in events:
+                        line = json.dumps(event.to_map()) if as_json else event_line(event)
+                        print(line, flush=True)
         if not scope.cancelled_caught:
             raise PeerUnreachable("the peer ended the watch; it may have stopped")
 

@@ -109,6 +109,23 @@ async def test_a_watch_is_an_event_a_line_until_the_peer_ends_it(
     assert [line["mode"] for line in lines] == ["normal", "degraded"]
 
 
+async def test_a_watch_that_is_reset_has_ended_like_any_other() -> None:
+    async def answer(stream: Stream) -> None:
+        await stream.read(4096)
+        await stream.write(encode_frame(WatchEvent("heartbeat", NOON).to_bytes()))
+        await stream.reset()
+
+    async with LibP2PWorld().node("alice") as mesh:
+        mesh.serve(WATCH_PROTOCOL, answer)
+        watch = partial(watch_command, loopback_addr(mesh), None, None, seconds=None, as_json=False)
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(PeerUnreachable, match="ended the watch"),
+            allow_unwrapped=True,
+            flatten_subgroups=True,
+        ):
+            await in_thread(watch)
+
+
 async def test_a_watch_ends_when_its_time_is_over(capsys: pytest.CaptureFixture[str]) -> None:
     async def answer(stream: Stream) -> None:
         await stream.read(4096)
