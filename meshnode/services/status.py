@@ -106,7 +106,7 @@ class Status:
         presence, now_ns = self._presence, self._wall_clock.now_ns()
         newest_ns, evidence = self._book.newest_ns, self._evidence()
         if not presence.providers.any_active:
-            yield "NO_PROVIDERS", lambda: "No live data sources - serving cached data"
+            yield "NO_PROVIDERS", lambda: _nobody_provides(newest_ns)
         if presence.outage.is_extended:
             yield "EXTENDED_OFFLINE", lambda: f"Offline for {self._offline_minutes()} minutes"
         if presence.isolation.is_isolated:
@@ -249,6 +249,11 @@ def _peer(peer: ConnectedPeer, before: PeerStatus | None) -> PeerStatus:
     if before is not None and before.rtt_ms == rtt_ms and before.addrs == addrs:
         return before
     return PeerStatus(peer.peer_id, addrs, rtt_ms)
+
+
+def _nobody_provides(newest_ns: int | None) -> str:
+    rest = "nothing is cached" if newest_ns is None else "serving cached data"
+    return f"No live data sources - {rest}"
 
 
 def _own_clock_is_off(ahead_ns: int) -> str:

@@ -71,6 +71,8 @@ async def test_a_status_has_every_key_and_nil_where_nothing_is_known(
     )
     assert status["uptime_s"] == 90
     assert status["mode"] == "emergency"
+    warnings = {warning["code"]: warning["message"] for warning in status["warnings"]}
+    assert warnings["NO_PROVIDERS"] == "No live data sources - nothing is cached"
     assert status["active_providers"] == status["known_providers"] == ()
     assert status["connected_peers"] == 0  # who asks is no node
     assert status["total_network_size"] == 1
