@@ -17,9 +17,17 @@ from meshnode.cli.proofs import Proof
 from meshnode.cli.words import outage_sentence, provider_sentence
 from meshnode.core.safe_text import one_line
 from protocols.queries import PriceAnswer, WatchEvent
-from protocols.status import ConnectionStatus, ProviderStatus, StatusReply
+from protocols.status import (
+    ConnectionStatus,
+    DataFreshness,
+    Outage,
+    ProviderStatus,
+    StatusReply,
+)
+from protocols.timestamps import ns_from_rfc3339
 
 PIPE_COLUMNS = 1000  # nobody wraps there
+SECONDS_BELOW = 120  # below that, minutes hide whether it goes on
 _SHORT_ID_CHARS = 8
 _FRACTION = re.compile(r"\.[0-9]+Z$")
 _STYLES = {
@@ -86,13 +94,11 @@ def status_page(status: StatusReply) -> RenderableType:
         _sentence("node", status["node_id"], status["role"], status["agent"]),
         _sentence("network", status["network"], f"nodes: {_number(status, 'total_network_size')}"),
         _sentence("mode", status["mode"], f"up {duration(status['uptime_s'])}"),
-        _sentence("prices", status["data_freshness"] and status["data_freshness"].text),
+        _sentence("prices", _newest(status["data_freshness"])),
     ]
     if outage := status["outage"]:
-        minutes = f"{_number(status, 'offline_duration_minutes')} minutes"
-        parts.append(
-            _sentence("outage", f"since {_to_the_second(outage.since)}", outage.cause, minutes)
-        )
+        since, lasted = f"since {_to_the_second(outage.since)}", _lasted(status, outage)
+        parts.append(_sentence("outage", since, outage.cause, lasted))
     parts += [
         _sentence("warning", f"{warning.code}: {warning.message}")
         for warning in status["warnings"] or ()
@@ -190,6 +196,26 @@ def _sentence(title: str, *parts: str | None) -> Text:
 
 def _to_the_second(moment: str | None) -> str:
     return NOTHING if moment is None else _FRACTION.sub("Z", moment)
+
+
+def _newest(freshness: DataFreshness | None) -> str | None:
+    """How old the newest price is; while seconds matter, to the second."""
+    if freshness is None:
+        return None
+    age_s = freshness.age_s
+    return freshness.text if age_s is None or age_s >= SECONDS_BELOW else f"{age_s} s ago"
+
+
+def _lasted(status: StatusReply, outage: Outage) -> str:
+    """How long an outage has lasted; a node says minutes, and at which second it began."""
+    minutes, said = status["offline_duration_minutes"], status["time"]
+    if minutes is None:
+        return f"{NOTHING} minutes"
+    if said is not None and minutes * 60 < SECONDS_BELOW:
+        seconds = (ns_from_rfc3339(said) - ns_from_rfc3339(outage.since)) // 10**9
+        if 0 <= seconds < SECONDS_BELOW:  # its clock may have been set meanwhile
+            return f"{seconds} s"
+    return f"{minutes} minute{'' if minutes == 1 else 's'}"
 
 
 def _number(status: StatusReply, key: str) -> str:

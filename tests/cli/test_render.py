@@ -149,6 +149,35 @@ def test_a_status_page_says_what_matters_first() -> None:
     assert lines[-1] == "cut short peers"
 
 
+@pytest.mark.parametrize(
+    ("time", "minutes", "lasted"),
+    [
+        ("2026-01-31T12:00:31.4Z", 0, "31 s"),
+        ("2026-01-31T12:01:59Z", 1, "119 s"),
+        ("2026-01-31T11:59:59Z", 0, "0 minutes"),
+        (None, 1, "1 minute"),
+        ("2026-01-31T12:02:00Z", 2, "2 minutes"),
+    ],
+)
+def test_how_long_an_outage_lasts_is_told_to_the_second_at_first(
+    time: str | None, minutes: int, lasted: str
+) -> None:
+    outage = {"since": NOON, "cause": "unknown"}
+    reply = StatusReply({"time": time, "outage": outage, "offline_duration_minutes": minutes})
+    assert shown(status_page(reply)).splitlines()[4].endswith(f", unknown, {lasted}")
+
+
+def test_how_old_prices_are_is_told_to_the_second_at_first() -> None:
+    for age_s, state, text, told in (
+        (48, "just_now", "just now", "48 s ago"),
+        (119, "minutes_ago", "1 minute ago", "119 s ago"),
+        (120, "minutes_ago", "2 minutes ago", "2 minutes ago"),
+        (None, "none", "no data yet", "no data yet"),
+    ):
+        reply = StatusReply({"data_freshness": {"state": state, "age_s": age_s, "text": text}})
+        assert shown(status_page(reply)).splitlines()[3].endswith(f" {told}")
+
+
 def test_a_status_without_anything_is_a_page_too() -> None:
     assert "peers" in shown(status_page(StatusReply({})))
 
