@@ -1,10 +1,12 @@
 """The mesh over py-libp2p: opening it, leaving it, and what lies between."""
 
+import errno
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import lru_cache, partial
 from operator import attrgetter
+from socket import gaierror
 from typing import Any
 
 import trio
@@ -311,15 +313,19 @@ async def _run(
             pinging.cancel_scope.cancel()
 
 
-def _was_refused(error: BaseException | None) -> bool:
-    """Whether an operating system said so: somebody is there, and it is not a node."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came of; the system's are below the library's, some in groups."""
     while error is not None:
+        yield error
         if isinstance(error, BaseExceptionGroup):
-            return any(map(_was_refused, error.exceptions))
-        if isinstance(error, ConnectionRefusedError):
-            return True
+            for part in error.exceptions:
+                yield from _causes(part)
         error = error.__cause__
-    return False
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Whether an operating system said so: somebody is there, and it is not a node."""
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
 
 
 @lru_cache(IDS_KEPT_MAX)
@@ -330,11 +336,16 @@ def _id_of(peer_id: str) -> ID:
 
 def _dial_failure(error: BaseException) -> str:
     """What went wrong, and what to do about it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, PeerIDMismatchesPubkey):
-            return "answers under another peer id: was its key replaced? ask its operator"
-        if isinstance(cause, OSError):
-            return "refuses connections: is a node running there?"
-        cause = cause.__cause__
+    for cause in _causes(error):
+        match cause:
+            case PeerIDMismatchesPubkey():
+                return "answers under another peer id: was its key replaced? ask its operator"
+            case ConnectionRefusedError():
+                return "refuses connections: is a node running there?"
+            case gaierror():
+                return "cannot be resolved: check the name, and this machine's name servers"
+            case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH):
+                return "cannot be reached: check the address, and this machine's network"
+            case OSError(errno=int(), strerror=str(reason)):
+                return f"cannot be connected to: {reason}"
     return f"cannot be connected to: {error}"

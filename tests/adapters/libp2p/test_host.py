@@ -1,5 +1,6 @@
 """Opening and leaving the mesh, whatever peers do meanwhile."""
 
+import errno
 import os
 import threading
 from typing import Any
@@ -20,7 +21,7 @@ from meshnode.adapters.libp2p.settings import (
     INBOUND_STREAMS_PER_PEER_MAX,
     MeshSettings,
 )
-from meshnode.errors import ConfigError, StreamBroken
+from meshnode.errors import ConfigError, DialRefused, PeerUnreachable, StreamBroken
 from meshnode.ports import Mesh, PeerConnected, PeerDisconnected, Stream
 from protocols.ids import STATUS_PROTOCOL, Topic, peer_id
 from tests.adapters.libp2p.attacker import attacking
@@ -169,6 +170,30 @@ async def test_an_address_that_is_not_ours(addr: str) -> None:
     with pytest.raises(ConfigError, match=addr):
         async with LibP2PWorld().node("alice", settings=MeshSettings(listen=(addr,))):
             pass
+
+
+@pytest.mark.parametrize(
+    ("addr", "why"),
+    [
+        ("/dns4/nosuch.invalid/tcp/4001", "cannot be resolved"),
+        ("/ip4/127.255.255.255/tcp/4001", "cannot be reached"),  # nobody connects to a broadcast
+        ("/ip4/127.0.0.1/tcp/{closed}", "refuses connections"),
+    ],
+)
+async def test_why_a_dial_fails_is_told_and_only_a_refusal_is_one(addr: str, why: str) -> None:
+    with trio.socket.socket() as closed:  # bound, and nobody listens
+        await closed.bind(("127.0.0.1", 0))
+        addr = addr.format(closed=closed.getsockname()[1])
+        async with LibP2PWorld().node("alice") as alice:
+            with pytest.raises(PeerUnreachable, match=why) as caught:
+                await alice.connect(f"{addr}/p2p/{peer_id(bytes(32))}")
+    assert isinstance(caught.value, DialRefused) == (why == "refuses connections")
+
+
+def test_what_else_the_system_says_of_a_dial_is_told_in_its_words() -> None:
+    several = OSError("all attempts failed")
+    several.__cause__ = ExceptionGroup("tries", [OSError(errno.EADDRNOTAVAIL, "No such address")])
+    assert host._dial_failure(several) == "cannot be connected to: No such address"
 
 
 async def test_a_name_is_resolved_by_the_system() -> None:
