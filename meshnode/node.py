@@ -200,6 +200,7 @@ class _Node:
             addresses,
             presence,
             self.own_clock,
+            observer,
             wall_clock,
             network=config.network,
             seeds=config.connect,

@@ -33,6 +33,12 @@ ROWS: Mapping[type[Fact], Row] = MappingProxyType(
             "check that the node runs, its address, and firewalls; it is tried again for ever",
             ("addr",),
         ),
+        facts.WrongNetwork: Row(
+            WARNING,
+            "wrong_network",
+            "nothing is heard of that seed: name one of our network, or set --network to its",
+            ("peer_id",),
+        ),
         facts.ProviderDiscovered: Row(INFO, "provider_discovered"),
         facts.ProviderReturned: Row(INFO, "provider_returned"),
         facts.ProviderLost: Row(

@@ -47,6 +47,15 @@ class DialFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongNetwork:
+    """A seed says that it is of another network: neither hears the other. Once a run."""
+
+    peer_id: str
+    theirs: str | None
+    ours: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderDiscovered:
     """A provider never seen before, or long forgotten, was heard."""
 
@@ -336,6 +345,7 @@ Fact: TypeAlias = (
     | PeerJoined
     | PeerLost
     | DialFailed
+    | WrongNetwork
     | ProviderFact
     | IsolationStarted
     | IsolationEnded

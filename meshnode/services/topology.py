@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import trio
 
 from meshnode.core.address_book import AddressBook, Origin
+from meshnode.core.facts import WrongNetwork
 from meshnode.core.hops import Hops
 from meshnode.core.own_clock import OwnClock, ahead_ns
 from meshnode.core.rounds import EXPIRY_ROUNDS, Turns, round_s
 from meshnode.errors import PeerUnreachable, QueryRefused, StreamBroken
-from meshnode.ports import Mesh, TaskStatus, WallClock
+from meshnode.ports import Mesh, Observer, TaskStatus, WallClock
 from meshnode.services import ask
 from meshnode.services.presence import Presence
 from protocols.errors import Malformed, ProtocolError
@@ -57,6 +58,7 @@ class Topology:
         addresses: AddressBook,
         presence: Presence,
         own_clock: OwnClock,
+        observer: Observer,
         wall_clock: WallClock,
         *,
         network: str,
@@ -66,9 +68,11 @@ class Topology:
         self._addresses = addresses
         self._presence = presence
         self._own_clock = own_clock
+        self._observer = observer
         self._wall_clock = wall_clock
         self._network = network
         self._seed_ids = frozenset(addr.rpartition("/p2p/")[2] for addr in seeds)
+        self._strange_seeds: set[str] = set()  # of another network, and told
         self._hops = Hops()
         self._turns = Turns()
         self._ask_at: dict[str, float] = {}  # of the connected
@@ -200,6 +204,9 @@ class Topology:
             self._addresses.forget(peer)
             if peer not in self._seed_ids:
                 await self._mesh.disconnect(peer)
+            elif peer not in self._strange_seeds:
+                self._strange_seeds.add(peer)
+                self._observer.observe(WrongNetwork(peer, reply["network"], self._network))
             return
         now = trio.current_time()
         if (said := reply["time"]) is not None:

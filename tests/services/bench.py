@@ -121,6 +121,7 @@ class Bench:
             self.addresses,
             self.presence,
             self.own_clock,
+            self.witness,
             self.clock,
             network="main",
         )

@@ -9,11 +9,17 @@ import trio
 from nacl.signing import SigningKey
 from trio.testing import MockClock
 
+from meshnode.core.facts import WrongNetwork
 from meshnode.core.rounds import EXPIRY_ROUNDS, ROUND_S
 from meshnode.ports import Stream
 from meshnode.services.beat import Beat
 from meshnode.services.frames import Frames
-from meshnode.services.topology import PEERS_EXPIRY_ROUNDS, PEERS_READ_MAX
+from meshnode.services.topology import (
+    PEERS_EXPIRY_ROUNDS,
+    PEERS_READ_MAX,
+    SILENT_AGAIN_S,
+    Topology,
+)
 from protocols.ids import STATUS_PROTOCOL
 from protocols.limits import REQUEST_BYTES_MAX
 from protocols.packing import pack
@@ -229,6 +235,26 @@ async def test_who_is_of_another_network_is_sent_away_and_forgotten(
         await trio.sleep(3)
         assert connected(bob) == set()
         assert len(bob.addresses) == 0
+
+
+async def test_a_seed_of_another_network_is_named_once(autojump_clock: MockClock) -> None:
+    async with open_bench() as bob, neighbour(bob, ALICE, network="other") as (alice, asked):
+        bob.topology = Topology(
+            bob.mesh,
+            bob.addresses,
+            bob.presence,
+            bob.own_clock,
+            bob.witness,
+            bob.clock,
+            network="main",
+            seeds=alice.addrs(),
+        )
+        async with looking(bob):
+            await trio.sleep(2 * SILENT_AGAIN_S + 3)
+        assert len(asked) > 1
+        told = [fact for fact in bob.witness.facts if isinstance(fact, WrongNetwork)]
+        assert told == [WrongNetwork(alice.peer_id, "other", "main")]
+        assert connected(bob) == {alice.peer_id}  # the operator may set its network right
 
 
 def address_of(mesh: ModelMesh) -> Any:
