@@ -8,6 +8,7 @@ import errno
 import json
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 from cyclopts import CycloptsError
@@ -58,7 +59,7 @@ def _finding(error: BaseException) -> tuple[str, str, int] | None:
     """The error's code, message and exit code; None for a bug."""
     match error:
         case CycloptsError():
-            return "usage", f"{error}\nmeshnode --help lists the commands and their options", USAGE
+            return "usage", f"{error}\n{_help_on(error.command_chain)}", USAGE
         case QueryRefused():
             return error.code, str(error), error.exit_code
         case MeshnodeError():
@@ -71,6 +72,12 @@ def _finding(error: BaseException) -> tuple[str, str, int] | None:
             return "output_lost", f"cannot write the output: {error.strerror}", FAILED
         case _:
             return None
+
+
+def _help_on(command: Sequence[str] | None) -> str:
+    if not command:
+        return "meshnode --help lists the commands"
+    return f"meshnode {' '.join(command)} --help lists its options"
 
 
 def _snake_case(name: str) -> str:

@@ -127,6 +127,20 @@ def test_wrong_usage_exits_2_with_an_error_and_no_traceback(
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "help_"),
+    [
+        (["frobnicate"], "meshnode --help lists the commands"),
+        (["run", "--frobnicate"], "meshnode run --help lists its options"),
+        (["watch", "x", "--seconds", "0"], "meshnode watch --help lists its options"),
+    ],
+)
+def test_wrong_usage_names_the_help_that_helps(
+    arguments: list[str], help_: str, meshnode: Meshnode
+) -> None:
+    assert meshnode(*arguments).stderr.splitlines()[1:] == [f"       {help_}"]
+
+
 def test_an_error_is_json_on_stderr_when_asked(meshnode: Meshnode) -> None:
     answer = meshnode("run", "--role", "provider", "--json")
     assert (answer.code, answer.stdout) == (2, "")
