@@ -1,5 +1,6 @@
 """A node's data directory: one process at a time, its key, and the file that says it is ready."""
 
+import errno
 import fcntl
 import json
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from nacl.signing import SigningKey
@@ -22,6 +24,20 @@ LOCK_FILE: Final = "lock"
 NODE_FILE: Final = "node.json"
 DATABASE_FILE: Final = "meshnode.db"
 KEY_FILE_BYTES_MAX: Final = 256
+_NO_SPACE = "free some space"
+_NOT_OURS = "check its owner and its mode"
+_REMEDIES: Final = MappingProxyType(
+    {
+        errno.ENOSPC: _NO_SPACE,
+        errno.EDQUOT: _NO_SPACE,
+        errno.EEXIST: "move it away, it is a file where a directory is expected",
+        errno.ENOTDIR: "move away the file on this path where a directory is expected",
+        errno.EISDIR: "move it away, it is a directory where a file is expected",
+        errno.EACCES: _NOT_OURS,
+        errno.EPERM: _NOT_OURS,
+        errno.EROFS: f"{_NOT_OURS}, and how it is mounted",
+    }
+)
 _SEED = re.compile(rb"[0-9a-f]{64}\s*")
 
 
@@ -187,8 +203,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason, culprit = error.strerror or str(error), error.filename or path
+        remedy = _REMEDIES.get(error.errno or 0)
         raise ConfigError(
-            f"the data directory {path} cannot be used: {reason}: check its owner and its mode, "
-            "or choose another --data-dir"
+            f"the data directory {path} cannot be used: {reason} ({culprit}): "
+            f"{f'{remedy}, or ' if remedy else ''}choose another --data-dir"
         ) from error

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from meshnode.adapters import datadir
 from meshnode.adapters.datadir import open_data_dir, read_or_create_identity
 from meshnode.errors import ConfigError, DataDirInUse
 from protocols.ids import key_from_peer_id
@@ -145,6 +147,39 @@ def test_a_key_made_by_another_in_the_meantime_stands(
     # As if it had not been there yet when we looked.
     monkeypatch.setattr(Path, "exists", lambda _: False)
     assert read_or_create_identity(tmp_path).peer_id == alice.peer_id
+
+
+@pytest.mark.parametrize(
+    ("data_dir", "directory", "why"),
+    [
+        ("file", None, r"\(.*/file\): .*it is a file where a directory is expected"),
+        ("file/alice", None, r"\(.*/file/alice\): .*the file on this path"),
+        ("alice", "key", r"\(.*/alice/key\): .*it is a directory where a file is expected"),
+        ("alice", "lock", r"\(.*/alice/lock\): .*it is a directory where a file is expected"),
+    ],
+)
+def test_what_is_no_directory_or_no_file_is_named(
+    tmp_path: Path, data_dir: str, directory: str | None, why: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    if directory is not None:
+        (tmp_path / data_dir / directory).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=why), open_data_dir(tmp_path / data_dir):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, ": free some space, or choose another --data-dir"),
+        (errno.EACCES, ": check its owner and its mode, or choose another --data-dir"),
+        (errno.EROFS, ", and how it is mounted, or choose another --data-dir"),
+        (errno.EIO, r"\): choose another --data-dir"),
+    ],
+)
+def test_the_remedy_is_that_of_the_error(tmp_path: Path, number: int, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=f"{remedy}$"), datadir._explained(tmp_path):
+        raise OSError(number, os.strerror(number), str(tmp_path / "key"))
 
 
 def test_a_directory_that_cannot_be_made_is_the_operators_to_fix(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ async def connect(path: Path) -> aiosqlite.Connection:
             )
         except sqlite3.Error as error:
             # Failing here, aiosqlite leaves its thread behind with nobody waiting for its end.
-            failures.append(error)
+            failures.append(_not_a_file(path) if path.is_dir() else error)
             return sqlite3.connect(":memory:")
 
     connection = await aiosqlite.Connection(opened, iter_chunk_size=1)
@@ -72,6 +72,10 @@ async def connect(path: Path) -> aiosqlite.Connection:
         await connection.close()  # which rolls back as well
         raise
     return connection
+
+
+def _not_a_file(path: Path) -> sqlite3.Error:
+    return sqlite3.OperationalError(f"{path} is a directory where a file is expected: move it away")
 
 
 async def _recognised(connection: aiosqlite.Connection, path: Path) -> int:

@@ -53,6 +53,15 @@ async def test_it_is_durable_and_compact_by_its_settings(tmp_path: Path) -> None
     assert names_in(tmp_path) == ["store.db"]
 
 
+async def test_a_directory_under_its_name_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(
+        StoreUnavailable, match=r"/store\.db is a directory where a file is expected"
+    ):
+        async with open_store(tmp_path / "store.db"):
+            pass
+
+
 async def test_a_commit_that_fails_half_way_wrote_nothing(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with open_store(path) as store:
