@@ -125,7 +125,7 @@ def run(
     ] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> int:
-    """Run a node until SIGTERM or Ctrl-C.
+    """Run a node until SIGTERM, Ctrl-C, or the end of its terminal (not under nohup).
 
     Options may also stand in the file, or in the environment as MESHNODE_ROLE
     and so on. A flag wins over the environment, and that over the file.

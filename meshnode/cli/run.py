@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol, TextIO
 
 import trio
 
+from meshnode.adapters.signals import ending_signals
 from meshnode.cli.config_text import as_json as config_as_json
 from meshnode.cli.config_text import as_toml
 from meshnode.config import NodeConfig, load_effective
@@ -91,13 +91,13 @@ async def run_until_signalled(
     second_signal_after_s: float = SECOND_SIGNAL_AFTER_S,
     shutdown_s: float = SHUTDOWN_S,
 ) -> None:
-    """Run a node until it ends by itself, or SIGTERM or SIGINT stops it in order.
+    """Run a node until it ends by itself, or a signal stops it in order.
 
     A second signal, no sooner than so many seconds later, ends it at once, and so does a shutdown
     that takes longer than it may: MeshnodeError.
     """
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(*ending_signals()) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, signals, stop, second_signal_after_s, shutdown_s)
             await run_node(config, observer=observer, stop=stop)

@@ -2,6 +2,8 @@ import io
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -56,6 +58,25 @@ async def node_signalled_twice(
     observer.observe(NodeLeaving("asked to"))
 
 
+async def node_whose_terminal_closes(
+    _config: NodeConfig, *, observer: Observer, stop: trio.Event
+) -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        await stop.wait()
+        observer.observe(NodeLeaving("asked to"))
+
+
+@contextmanager
+def hanging_up(handler: signal.Handlers) -> Iterator[None]:
+    """What a closed terminal does to a process as it starts."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def node_that_ends(_config: NodeConfig, *, observer: Observer, stop: trio.Event) -> None:
     observer.observe(READY)
 
@@ -69,6 +90,20 @@ async def test_a_signal_lets_the_node_leave_in_order() -> None:
     with trio.fail_after(5):
         await run_until_signalled(polite_node, NodeConfig(), notes)
     assert notes.facts == [NodeLeaving("asked to")]
+
+
+async def test_a_closed_terminal_lets_the_node_leave_in_order() -> None:
+    notes = Notes()
+    with trio.fail_after(5), hanging_up(signal.SIG_DFL):
+        await run_until_signalled(node_whose_terminal_closes, NodeConfig(), notes)
+    assert notes.facts == [NodeLeaving("asked to")]
+
+
+async def test_under_nohup_a_node_outlives_its_terminal() -> None:
+    notes = Notes()
+    with trio.fail_after(5), hanging_up(signal.SIG_IGN):
+        await run_until_signalled(node_whose_terminal_closes, NodeConfig(), notes)
+    assert notes.facts == []
 
 
 async def test_a_later_second_signal_ends_it_at_once() -> None:
