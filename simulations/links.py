@@ -84,6 +84,10 @@ class Links:
         """Their dials are answered again."""
         self._refusing -= {(one, other), (other, one)}
 
+    def accept_all(self) -> None:
+        """Nobody refuses a dial any more, but who does not listen."""
+        self._refusing.clear()
+
     def refuses(self, dialler: str, dialled: str) -> bool:
         """Whether a dial that way is refused."""
         return (dialler, dialled) in self._refusing

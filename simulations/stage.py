@@ -55,6 +55,7 @@ class Stage:
         self.nodes: list[WorldNode] = []
         self._ground = ground
         self._loading_s = 0.0
+        self._are_dials_refused = False
 
     @property
     def world(self) -> World[Network]:
@@ -280,6 +281,7 @@ class Stage:
         """Have each refuse the other's dials; connections stay, and it explains nothing either."""
         self.faults.tell("refuse each other's dials", (one, other))
         self._links().refuse(one.peer_id, other.peer_id)
+        self._are_dials_refused = True
 
     def accept_dials(self, one: WorldNode, other: WorldNode) -> None:
         """Let them be dialled by each other again."""
@@ -366,6 +368,8 @@ class Stage:
                         for other in self.nodes:
                             self._links().mend(node.peer_id, other.peer_id)
             self.faults.end(kind, list(nodes))
+        if self._are_dials_refused:
+            self._links().accept_all()
         for node in self.providers:
             if node.trouble.is_down or node.trouble.is_frozen:
                 node.trouble.is_down = node.trouble.is_frozen = False

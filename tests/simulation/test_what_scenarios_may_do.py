@@ -87,6 +87,22 @@ def test_a_dial_is_refused_between_two_nodes_only(stack: str) -> None:
     assert broken(played(play, stack=stack)) == set()
 
 
+def test_no_dial_is_refused_any_more_when_the_scenario_is_over() -> None:
+    found = []
+
+    async def play(stage: Stage) -> None:
+        await stage.grow(providers=1)
+        one, other = stage.nodes[:2]
+        links = stage.world.network.links
+        stage.refuse_dials(one, other)
+        found.append(links.refuses(one.peer_id, other.peer_id))
+        stage.calm_down()
+        found.append(links.refuses(one.peer_id, other.peer_id))
+
+    played(play)
+    assert found == [True, False]
+
+
 def test_a_link_that_is_cut_explains_no_loss() -> None:
     """Everybody has one link that is cut; that the provider is not passed on is the fault."""
 
