@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from cyclopts import CycloptsError
 
+from meshnode.cli.output import is_lost
 from meshnode.core.safe_text import shown
 from meshnode.errors import INTERRUPTED, ConfigError, MeshnodeError, QueryRefused
 from protocols.errors import ProtocolError
@@ -20,7 +21,9 @@ from protocols.errors import ProtocolError
 DONE, FAILED, USAGE = 0, MeshnodeError.exit_code, ConfigError.exit_code
 
 # Of a file that was open already; what cannot be opened is named where it is opened.
-_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO})
+_UNWRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Of a file that cannot be written at all; of another file or socket it would be a bug of ours.
+_UNWRITABLE = frozenset({errno.EBADF, errno.EIO})
 _INSTALL = (
     "install what it needs, then meshnode again; on Debian: "
     "apt-get install build-essential python3-dev python3-venv libgmp-dev"
@@ -68,7 +71,9 @@ def _finding(error: BaseException) -> tuple[str, str, int] | None:
             return "bad_reply", f"the peer's answer breaks the protocol: {error}", FAILED
         case ImportError() if not (error.name or "").startswith(("meshnode", "protocols")):
             return "missing_library", f"cannot load {error.name}: {error}\n{_INSTALL}", FAILED
-        case OSError() if error.errno in _UNWRITTEN and error.filename is None:
+        case OSError() if error.filename is None and (
+            error.errno in _UNWRITTEN or (error.errno in _UNWRITABLE and is_lost(sys.stdout))
+        ):
             return "output_lost", f"cannot write the output: {error.strerror}", FAILED
         case _:
             return None

@@ -32,6 +32,17 @@ def note(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def is_lost(stream: TextIO) -> bool:
+    """Whether nothing can be written to it, as to a file that was opened for reading."""
+    try:
+        os.write(stream.fileno(), b"")
+    except io.UnsupportedOperation:  # it is no file
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def give_up_if_lost(stream: TextIO) -> None:
     """The interpreter flushes at its end, and would fail for a reader that left or a full disk."""
     try:

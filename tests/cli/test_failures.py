@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import sys
 
 import pytest
 
@@ -18,7 +20,6 @@ from protocols.errors import Malformed
         (QueryRefused("rate_limited", "x"), "rate_limited", 1),
         (Malformed("x"), "bad_reply", 1),
         (OSError(errno.ENOSPC, "x"), "output_lost", 1),
-        (OSError(errno.EIO, "x"), "output_lost", 1),
     ],
 )
 def test_each_error_has_a_code_and_an_exit_code(
@@ -26,6 +27,21 @@ def test_each_error_has_a_code_and_an_exit_code(
 ) -> None:
     assert report(error, as_json=True) == exit_code
     assert json.loads(capsys.readouterr().err)["error"]["code"] == code
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EBADF])
+def test_an_output_that_takes_nothing_is_told_and_another_such_file_is_a_bug(
+    number: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags, is_lost in ((os.O_RDONLY, True), (os.O_WRONLY, False)):
+        with open(os.open(os.devnull, flags), "w") as output:
+            monkeypatch.setattr(sys, "stdout", output)
+            if is_lost:
+                assert report(OSError(number, "x"), as_json=True) == 1
+                assert json.loads(capsys.readouterr().err)["error"]["code"] == "output_lost"
+                continue
+            with pytest.raises(OSError, match="x"):
+                report(OSError(number, "x"), as_json=True)
 
 
 def test_an_error_is_one_line_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
