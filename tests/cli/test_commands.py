@@ -59,6 +59,7 @@ def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     assert answer.stderr == "[] 0\n"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_the_command_loads_is_quiet(tmp_path: Path) -> None:
     library = tmp_path / "cyclopts.py"  # found before the real one
     library.write_text("import signal; signal.raise_signal(signal.SIGINT)")

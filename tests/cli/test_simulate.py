@@ -79,6 +79,7 @@ def test_who_does_not_listen_changes_no_verdict(tmp_path: Path, closed: str) -> 
         assert list(tmp_path.glob("mute-py-*.html"))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_lists_what_was_found_by_then(tmp_path: Path) -> None:
     (tmp_path / "mute.py").write_text(
         BROKEN_RULE.replace("    await stage.grow", "    await stage.wait(0)\n    await stage.grow")
@@ -91,7 +92,10 @@ def test_an_interrupt_lists_what_was_found_by_then(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert "FAILS" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        told, _ = process.communicate(timeout=30)
+        try:
+            told, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "replay" not in told
     assert "meshnode simulate mute.py --nodes 3 --seed" in told
